@@ -1,0 +1,33 @@
+"""Faults that the person at the terminal can mend, told in one line."""
+
+import errno
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+ADVICE = {
+    errno.ENOSPC: "free some space and start again",
+    errno.EACCES: "give this user the right to it, or choose another folder",
+    errno.EROFS: "choose a folder that can be written (RECSITE_VAR)",
+    errno.EADDRINUSE: "stop the other program, or choose another PORT",
+}
+
+
+class SetupFault(Exception):
+    """Something outside the code is wrong; the message says what it is and what to do."""
+
+
+@contextmanager
+def one_line_faults() -> Iterator[None]:
+    """Turn a SetupFault, and the OSErrors whose cure is known, into one line and exit code 1."""
+    try:
+        yield
+    except SetupFault as fault:
+        print(f"recsite: {fault}", file=sys.stderr)
+        raise SystemExit(1) from None
+    except OSError as fault:
+        if fault.errno not in ADVICE:
+            raise
+        place = f" ({fault.filename})" if fault.filename else ""
+        print(f"recsite: {fault.strerror}{place}: {ADVICE[fault.errno]}", file=sys.stderr)
+        raise SystemExit(1) from None

@@ -1,0 +1,8 @@
+"""The WSGI entry: what granian serves."""
+
+import os
+
+from django.core.wsgi import get_wsgi_application
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "recsite.settings")
+application = get_wsgi_application()

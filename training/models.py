@@ -1,0 +1,141 @@
+"""Training runs, the models that they register, and who promoted what."""
+
+import uuid
+from typing import ClassVar
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+
+from catalog.models import Catalog
+
+
+class RunState(models.TextChoices):
+    """The states of a run. Only training/runs.py moves a run from one to another."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    CANCELLED = "cancelled"
+    FAILED = "failed"
+    SUCCEEDED = "succeeded"
+
+
+class TrainingRun(models.Model):
+    """One run. This row is its truth: the broker only wakes a worker up."""
+
+    class Kind(models.TextChoices):
+        TRAIN = "train"
+        ENCODE = "encode"
+        EVALUATE = "evaluate"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4)
+    catalog = models.ForeignKey(Catalog, on_delete=models.CASCADE, related_name="runs")
+    kind = models.CharField(max_length=16, choices=Kind)
+    state = models.CharField(max_length=16, choices=RunState, default=RunState.QUEUED)
+    parameters = models.JSONField(default=dict)
+    seed = models.BigIntegerField(default=1)
+    stage = models.CharField(max_length=60, blank=True, default="")
+    progress = models.FloatField(default=0.0)  # 0 … 1
+    error = models.TextField(blank=True, default="")
+    cancel_requested = models.BooleanField(default=False)
+    # lease
+    lease_owner = models.CharField(max_length=120, blank=True, default="")
+    lease_expires_at = models.DateTimeField(null=True, blank=True)
+    heartbeat_at = models.DateTimeField(null=True, blank=True)
+    fencing_token = models.BigIntegerField(default=0)  # raised by each claim; stale writers are refused
+    attempts = models.PositiveIntegerField(default=0)
+    # origin
+    retry_of = models.ForeignKey("self", on_delete=models.SET_NULL, null=True, blank=True)
+    snapshot_digest = models.CharField(max_length=64, blank=True, default="")
+    code_version = models.CharField(max_length=40, blank=True, default="")
+    environment = models.JSONField(default=dict)
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+    started_at = models.DateTimeField(null=True, blank=True)
+    ended_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        indexes: ClassVar = [
+            models.Index(fields=["-created_at"], name="run_newest_first"),
+            models.Index(fields=["state", "lease_expires_at"], name="run_claimable"),
+        ]
+        constraints: ClassVar = [
+            models.CheckConstraint(
+                condition=Q(progress__gte=0, progress__lte=1), name="run_progress_0_1"
+            ),
+            models.UniqueConstraint(  # one run of a kind at a time in each catalog
+                fields=["catalog", "kind"],
+                condition=Q(state="running"),
+                name="run_one_running_a_kind",
+            ),
+        ]
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing will change any more."""
+        return self.state in {RunState.CANCELLED, RunState.FAILED, RunState.SUCCEEDED}
+
+
+class RunMetric(models.Model):
+    """One point of a curve: a loss or a metric at a step of a run."""
+
+    run = models.ForeignKey(TrainingRun, on_delete=models.CASCADE, related_name="metrics")
+    name = models.CharField(max_length=60)  # tower/train_loss, tower/valid_loss, ranker/ndcg@10 …
+    step = models.PositiveIntegerField()
+    value = models.FloatField()
+    at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint("run", "name", "step", name="runmetric_point_unique"),
+        ]
+
+
+class RunLogLine(models.Model):
+    """One line of a run's log."""
+
+    run = models.ForeignKey(TrainingRun, on_delete=models.CASCADE, related_name="log_lines")
+    at = models.DateTimeField(auto_now_add=True)
+    text = models.TextField()
+
+
+class ModelVersion(models.Model):
+    """A registered bundle: which run made it, from which snapshot, and how good it is."""
+
+    catalog = models.ForeignKey(Catalog, on_delete=models.CASCADE, related_name="model_versions")
+    bundle_id = models.CharField(max_length=80, unique=True)
+    digest = models.CharField(max_length=64)
+    run = models.ForeignKey(TrainingRun, on_delete=models.SET_NULL, null=True, blank=True)
+    parent = models.ForeignKey("self", on_delete=models.SET_NULL, null=True, blank=True)
+    metrics = models.JSONField(default=dict)  # as training/evaluation.py reports them
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        indexes: ClassVar = [
+            models.Index(fields=["catalog", "-created_at"], name="modelversion_newest_first"),
+        ]
+
+    @property
+    def is_live(self) -> bool:
+        """Whether the catalog serves from this one now."""
+        return self.catalog.live_bundle == self.bundle_id
+
+
+class Promotion(models.Model):
+    """A change of the live bundle: who, when, from what to what, and why."""
+
+    class Kind(models.TextChoices):
+        PROMOTE = "promote"
+        ROLL_BACK = "roll-back"
+
+    catalog = models.ForeignKey(Catalog, on_delete=models.CASCADE, related_name="promotions")
+    kind = models.CharField(max_length=16, choices=Kind)
+    from_bundle = models.CharField(max_length=80, blank=True)
+    to_bundle = models.CharField(max_length=80, blank=True)
+    reason = models.TextField()
+    by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True
+    )
+    at = models.DateTimeField(auto_now_add=True)
