@@ -1,6 +1,16 @@
 """Every address of the site."""
 
-from django.urls import URLPattern, URLResolver, path
+from django.urls import include, path
 
-urlpatterns: list[URLPattern | URLResolver] = []
-_ = path
+from recsite import about, account, feedback, news, shop
+
+urlpatterns = [
+    path("", about.home, name="home"),
+    path("about/", about.about, name="about"),
+    path("shop/", include((shop.urlpatterns, "shop"))),
+    path("news/", include((news.urlpatterns, "news"))),
+    path("account/", include(account.urlpatterns)),
+    path("feedback/", include((feedback.urlpatterns, "feedback"))),
+    path("dashboard/", include(("recsite.dashboard.urls", "dashboard"))),
+    path("api/", include(("recsite.api.urls", "api"))),
+]
