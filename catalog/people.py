@@ -1,0 +1,63 @@
+"""Rows for people who never signed up: guests, and those whom a file or the API names."""
+
+import hashlib
+import uuid
+from collections.abc import Iterable
+
+from django.contrib.auth.hashers import make_password
+
+from catalog.models import User
+
+LONGEST_USERNAME = 150  # characters, Django's limit
+
+
+def ensure_guest() -> User:
+    """A new guest's row; called at a visitor's first write, not at the first look."""
+    return User.objects.create(
+        username=f"~guest-{uuid.uuid4()}", password=make_password(None), is_guest=True
+    )
+
+
+def imported_username(external_id: str) -> str:
+    """The username of a person known by an external id; no sign-up form accepts its first character."""
+    if len(external_id) < LONGEST_USERNAME:
+        return f"~{external_id}"
+    return f"~{hashlib.sha256(external_id.encode()).hexdigest()}"
+
+
+def users_by_external_id(external_ids: Iterable[str], *, create: bool = True) -> dict[str, int]:
+    """Database ids of the people with these external ids.
+
+    Parameters
+    ----------
+    external_ids
+        As the catalog's own system knows them; neither empty nor longer than 200 characters.
+    create
+        Whether people who are not there yet are added. Safe when two callers add the same person.
+
+    Returns
+    -------
+    dict
+        External id → id. Without `create`, unknown people are left out.
+    """
+    wanted = set(external_ids)
+    found = _known(wanted)
+    missing = sorted(wanted - found.keys())
+    if create and missing:
+        User.objects.bulk_create(
+            [
+                User(
+                    username=imported_username(name), external_id=name, password=make_password(None)
+                )
+                for name in missing
+            ],
+            ignore_conflicts=True,
+            batch_size=1000,
+        )
+        found |= _known(set(missing))
+    return found
+
+
+def _known(external_ids: set[str]) -> dict[str, int]:
+    rows = User.objects.filter(external_id__in=external_ids).values_list("external_id", "pk")
+    return {str(external_id): pk for external_id, pk in rows}
