@@ -34,6 +34,7 @@ try:
     CSRF_TRUSTED_ORIGINS: list[str] = env.list("CSRF_TRUSTED_ORIGINS", [])
     DATABASE_URL: str = env.str("DATABASE_URL", "")
     CELERY_BROKER_URL: str = env.str("CELERY_BROKER_URL", "")
+    DEMO: bool = env.bool("RECSITE_DEMO", False)  # visitors may look through the demo's people
     DEMO_SCALE: str = env.str("DEMO_SCALE", "small", validate=validate.OneOf(["small", "full"]))
     DEVICE: str = env.str(
         "RECSITE_DEVICE", "auto", validate=validate.OneOf(["auto", "cpu", "cuda", "mps"])
@@ -131,6 +132,8 @@ CACHES = {
     "default": {
         "BACKEND": "django.core.cache.backends.db.DatabaseCache",
         "LOCATION": "recsite_cache",
+        # Far above what five minutes of login attempts can fill, or a flood would free the slots.
+        "OPTIONS": {"MAX_ENTRIES": 100_000},
     }
 }
 

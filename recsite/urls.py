@@ -14,3 +14,5 @@ urlpatterns = [
     path("dashboard/", include(("recsite.dashboard.urls", "dashboard"))),
     path("api/", include(("recsite.api.urls", "api"))),
 ]
+
+handler500 = "recsite.outage.server_error"

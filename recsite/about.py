@@ -1,0 +1,55 @@
+"""The front door and the page about the data."""
+
+from dataclasses import dataclass
+
+from django.db.models import Count, Q
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.urls import NoReverseMatch, reverse
+from django.views.decorators.http import require_GET
+
+from catalog.models import Catalog, LoadState
+
+
+@dataclass(frozen=True)
+class CatalogState:
+    """One catalog on the front door: what it holds, where it is shown, what still loads."""
+
+    catalog: Catalog
+    items: int
+    url: str  # '' = no pages of its own: the API serves it
+    loading: list[LoadState]
+
+
+def _pages_of(catalog: Catalog) -> str:
+    """Where this catalog is shown: the demos' slugs are the names of their sites."""
+    try:
+        return reverse(f"{catalog.slug}:home")
+    except NoReverseMatch:
+        return ""
+
+
+def catalog_states() -> list[CatalogState]:
+    """Every catalog, with its number of available items and its unfinished loads."""
+    catalogs = Catalog.objects.annotate(
+        available=Count("items", filter=Q(items__available=True))
+    ).order_by("pk")
+    loads: dict[int, list[LoadState]] = {}
+    for load in LoadState.objects.filter(finished_at__isnull=True).order_by("pk"):
+        loads.setdefault(load.catalog_id, []).append(load)
+    return [
+        CatalogState(catalog, catalog.available, _pages_of(catalog), loads.get(catalog.pk, []))
+        for catalog in catalogs
+    ]
+
+
+@require_GET
+def home(request: HttpRequest) -> HttpResponse:
+    """What this is, where to go, and what is still loading."""
+    return render(request, "home.html", {"states": catalog_states()})
+
+
+@require_GET
+def about(request: HttpRequest) -> HttpResponse:
+    """Where the data comes from, its licences, and what is simulated."""
+    return render(request, "about.html", {"catalogs": Catalog.objects.order_by("pk")})
