@@ -2,8 +2,8 @@
 
 Idempotency. An interaction carries a UUID made by the client. The table is partitioned by time, so
 the database's own unique key is (event_id, timestamp); when the server sets the time, a repeated
-event would slip past that key. So each write first locks its event ids (advisory locks that end with
-the transaction) and leaves out those that were stored within the last `REPLAY_DAYS`.
+event would slip past that key. So each write first locks its event ids (advisory locks, which end
+with the transaction) and leaves out those that were stored within the last `REPLAY_DAYS`.
 
 Bots. Somebody who does more than `SUSPICIOUS_PER_MINUTE` things within a minute, purchases not
 counted (a checkout records a whole basket at once), is suspected: what goes beyond is kept, flagged
@@ -76,8 +76,8 @@ class _Row:
 def log_interactions(catalog: Catalog, events: Sequence[Event]) -> LogResult:
     """Store what people did; a bad event is refused alone, an event seen before is left out.
 
-    A batch of more than `ROWS_A_TRANSACTION` events is stored in several transactions. If one of them
-    fails, the call raises and may simply be repeated.
+    A batch of more than `ROWS_A_TRANSACTION` events is stored in several transactions. If one of
+    them fails, the call raises and may simply be repeated.
 
     Returns
     -------
@@ -105,8 +105,8 @@ def log_impressions(
     """Mark positions of a slate as really seen. One UPDATE, so concurrent batches add up.
 
     Only the slate's own person can do it. A slate that was shown to a visitor who had no row yet
-    becomes that of the first person who reports on it: its id is a random UUID that nobody else knows.
-    Positions that the slate doesn't have are ignored.
+    becomes that of the first person who reports on it: its id is a random UUID that nobody else
+    knows. Positions that the slate doesn't have are ignored.
 
     Returns
     -------
@@ -136,8 +136,8 @@ def log_impressions(
 def ensure_months(moments: Iterable[datetime]) -> None:
     """Create the partitions that these moments need, and next month's.
 
-    Next month's is made ahead because adding a partition locks the whole table for an instant: so no
-    visitor's click has to wait for it at midnight. Call it before the transaction that writes.
+    Next month's is made ahead because adding a partition locks the whole table for an instant: so
+    no visitor's click waits for it at midnight. Call it before the transaction that writes.
     """
     ahead = timezone.now() + timedelta(days=31)
     months = {
@@ -146,7 +146,8 @@ def ensure_months(moments: Iterable[datetime]) -> None:
     }
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT catalog_ensure_interaction_month(month) FROM unnest(%s::timestamptz[]) AS month",
+            "SELECT catalog_ensure_interaction_month(moment)"
+            " FROM unnest(%s::timestamptz[]) AS moment",
             [sorted(months)],
         )
 

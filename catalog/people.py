@@ -19,7 +19,7 @@ def ensure_guest() -> User:
 
 
 def imported_username(external_id: str) -> str:
-    """The username of a person known by an external id; no sign-up form accepts its first character."""
+    """The username of a person known by an external id; no sign-up form accepts a '~'."""
     if len(external_id) < LONGEST_USERNAME:
         return f"~{external_id}"
     return f"~{hashlib.sha256(external_id.encode()).hexdigest()}"
