@@ -5,8 +5,9 @@ import uuid
 from collections.abc import Iterable
 
 from django.contrib.auth.hashers import make_password
+from django.db import transaction
 
-from catalog.models import User
+from catalog.models import Follow, Interaction, SlateLog, User
 
 LONGEST_USERNAME = 150  # characters, Django's limit
 
@@ -56,6 +57,23 @@ def users_by_external_id(external_ids: Iterable[str], *, create: bool = True) ->
         )
         found |= _known(set(missing))
     return found
+
+
+def merge(guest: User, member: User) -> None:
+    """Hand a guest's history over to a member, and delete the guest's row; all or nothing."""
+    if guest.pk == member.pk:
+        return
+    with transaction.atomic():
+        Interaction.objects.filter(user=guest).update(user=member)
+        SlateLog.objects.filter(user=guest).update(user=member)
+        Follow.objects.bulk_create(
+            [
+                Follow(user=member, catalog_id=catalog_id, category=category)
+                for catalog_id, category in guest.follows.values_list("catalog_id", "category")
+            ],
+            ignore_conflicts=True,
+        )
+        guest.delete()
 
 
 def _known(external_ids: set[str]) -> dict[str, int]:

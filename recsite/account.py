@@ -25,7 +25,7 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 from django_htmx.middleware import HtmxDetails
 
-from catalog import events, people, privacy
+from catalog import people, privacy
 from catalog.models import Catalog, Follow, Interaction, SlateLog, User
 from recsite import throttle
 
@@ -82,7 +82,7 @@ def guest_for_write(request: HttpRequest) -> User:
     """Who a write belongs to: `request.person`, saved first if it is a guest without a row."""
     person: User = request.person  # type: ignore[attr-defined]
     if person.pk is None:
-        person = events.ensure_guest()
+        person = people.ensure_guest()
         request.session[GUEST_ID] = person.pk
         request.person = person  # type: ignore[attr-defined]
     return person
