@@ -2,6 +2,10 @@
 
 from django.apps import AppConfig
 
+from recsite.celery import app as celery_app  # so that every process sends tasks to our broker
+
+__all__ = ["RecsiteConfig", "celery_app"]
+
 
 class RecsiteConfig(AppConfig):
     """The site."""
