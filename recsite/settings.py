@@ -1,9 +1,11 @@
 """The settings, one file. Every value from the environment is cast and checked; a bad one stops the start."""
 
 import secrets
+import sys
 from pathlib import Path
 
 import dj_database_url
+from celery.schedules import crontab
 from csp.constants import NONCE, NONE, SELF
 from environs import Env, EnvError, validate
 
@@ -51,6 +53,11 @@ try:
     LOG_LEVEL: str = env.str(
         "LOG_LEVEL", "INFO", validate=validate.OneOf(["DEBUG", "INFO", "WARNING", "ERROR"])
     )
+    RUN_LEASE_SECONDS: int = env.int("RUN_LEASE_SECONDS", 30, validate=validate.Range(min=5))
+    RUN_CANCEL_GRACE_SECONDS: int = env.int(
+        "RUN_CANCEL_GRACE_SECONDS", 10, validate=validate.Range(min=1)
+    )
+    RUN_MAX_ATTEMPTS: int = env.int("RUN_MAX_ATTEMPTS", 5, validate=validate.Range(min=1))
     SECRET_KEY: str = _secret_key(VAR_DIR)
 except EnvError as error:
     raise SetupFault(f"{error}. Correct the environment variable and start again.") from None
@@ -60,8 +67,9 @@ RUN_DIR = VAR_DIR / "runs"
 SNAPSHOT_DIR = VAR_DIR / "snapshots"
 IMPORT_REPORT_DIR = VAR_DIR / "imports"
 
-if not DATABASE_URL or not CELERY_BROKER_URL:
-    from recsite import embedded
+EMBEDDED: bool = not DATABASE_URL or not CELERY_BROKER_URL
+if EMBEDDED:
+    from recsite import embedded  # with both URLs set it is not even imported
 
     _services = embedded.ensure(VAR_DIR)
     DATABASE_URL = DATABASE_URL or _services.database_url
@@ -193,7 +201,7 @@ REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["recsite.api.keys.ApiKeyAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["recsite.api.keys.HasApiKey"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_PARSER_CLASSES": ["recsite.api.parsing.StrictJSONParser"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "EXCEPTION_HANDLER": "recsite.api.problems.problem_response",
     "UNAUTHENTICATED_USER": None,
@@ -221,6 +229,27 @@ CELERY_TASK_PUBLISH_RETRY = False
 CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = 3.0  # seconds
 CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
 CELERY_TIMEZONE = TIME_ZONE
+# A message that no worker took by the time of the next one is dropped: they all say the same.
+CELERY_BEAT_SCHEDULE = {
+    "sweep-runs": {
+        "task": "training.tasks.sweep_runs",
+        "schedule": 15.0,  # seconds
+        "options": {"expires": 15},
+    },
+    "refresh-vectors": {
+        "task": "training.tasks.refresh_vectors",
+        "schedule": 10.0,
+        "options": {"expires": 10},
+    },
+    "prepare-partitions": {
+        "task": "training.tasks.prepare_partitions",
+        "schedule": crontab(hour="1", minute="10"),
+    },
+    "tidy": {"task": "training.tasks.tidy", "schedule": crontab(hour="3", minute="30")},
+}
+
+# Runs: training/leases.py and training/watcher.py say what these are for.
+RUN_COMMAND = [sys.executable, str(BASE_DIR / "manage.py"), "execute_run"]
 
 LOGGING = {
     "version": 1,

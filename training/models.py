@@ -6,6 +6,7 @@ from typing import ClassVar
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
+from django.db.models.functions import Now
 
 from catalog.models import Catalog
 
@@ -18,6 +19,25 @@ class RunState(models.TextChoices):
     CANCELLED = "cancelled"
     FAILED = "failed"
     SUCCEEDED = "succeeded"
+
+
+class TrainingRunQuerySet(models.QuerySet["TrainingRun"]):
+    """Reads of runs. Times are compared in the database, by its own clock."""
+
+    def going_on(self) -> "TrainingRunQuerySet":
+        """Runs that something may still happen to."""
+        return self.filter(state__in=[RunState.QUEUED, RunState.RUNNING])
+
+    def abandoned(self) -> "TrainingRunQuerySet":
+        """Running ones whose holder has not been heard of until its lease ran out."""
+        return self.filter(state=RunState.RUNNING, lease_expires_at__lt=Now())
+
+    def claimable(self) -> "TrainingRunQuerySet":
+        """Runs that a worker may take: queued or abandoned, wanted, and with attempts left."""
+        free = Q(state=RunState.QUEUED) | Q(state=RunState.RUNNING, lease_expires_at__lt=Now())
+        return self.filter(
+            free, cancel_requested=False, attempts__lt=settings.RUN_MAX_ATTEMPTS
+        )
 
 
 class TrainingRun(models.Model):
@@ -55,6 +75,8 @@ class TrainingRun(models.Model):
     created_at = models.DateTimeField(auto_now_add=True)
     started_at = models.DateTimeField(null=True, blank=True)
     ended_at = models.DateTimeField(null=True, blank=True)
+
+    objects = TrainingRunQuerySet.as_manager()
 
     class Meta:
         indexes: ClassVar = [

@@ -1,0 +1,218 @@
+"""The life of a run: create, cancel, retry, sweep. Its row in PostgreSQL is the truth.
+
+The broker only carries the hint that there is something to do. When it is away, or the hint is lost,
+the row waits and the next `sweep` finds it. Who may write a run is settled in training/leases.py, its
+process is started and watched in training/watcher.py, and what the training code sees of all this is
+the `RunHandle` in training/handle.py.
+"""
+
+import logging
+import shutil
+import uuid
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from celery import current_app
+from django.conf import settings
+from django.db import transaction
+from django.db.models import F
+from django.db.models.functions import Now
+from kombu.exceptions import OperationalError as BrokerAway
+
+from catalog.models import Catalog, User
+from training.errors import TrainingFault
+from training.leases import Lease, claim
+from training.models import RunLogLine, RunState, TrainingRun
+
+logger = logging.getLogger(__name__)
+
+WAKE_TASK = "training.tasks.wake_run"
+WAKE_EXPIRES = 60  # seconds; the sweep sends another hint, so old ones need not pile up
+KEEP_ENCODE_RUNS = timedelta(days=7)  # they are many and small
+KEEP_CHECKPOINTS = timedelta(days=7)  # of runs that failed or were cancelled
+
+
+def create_run(
+    catalog: Catalog,
+    kind: str,
+    parameters: Mapping[str, Any] | None = None,
+    user: User | None = None,
+    seed: int = 1,
+    retry_of: TrainingRun | None = None,
+) -> TrainingRun:
+    """Queue a run and, once the transaction is through, tell a worker."""
+    run = _insert(catalog, kind, parameters, user, seed, retry_of)
+    transaction.on_commit(lambda: wake(run))
+    return run
+
+
+def create_claimed(
+    catalog: Catalog,
+    kind: str,
+    owner: str,
+    parameters: Mapping[str, Any] | None = None,
+    seed: int = 1,
+) -> tuple[TrainingRun, Lease]:
+    """Create a run for the caller itself to carry out, in sight of no worker.
+
+    Raises
+    ------
+    TrainingFault
+        Another run of this kind is going on in this catalog.
+    """
+    with transaction.atomic():
+        run = _insert(catalog, kind, parameters, None, seed, None)
+        lease = claim(run.pk, owner)
+        if lease is None:
+            raise TrainingFault(
+                f"A {kind} run of {catalog.slug} is going on already; wait for its end, or cancel it "
+                "on the dashboard or with manage.py cancel_run.",
+                retryable=True,
+            )
+    run.refresh_from_db()
+    return run, lease
+
+
+def wake(run: TrainingRun) -> bool:
+    """Tell the workers that this run waits; False if the broker is away, and the run goes on waiting."""
+    queue = "fast" if run.kind == TrainingRun.Kind.ENCODE else "training"
+    try:
+        current_app.send_task(
+            WAKE_TASK,
+            args=[str(run.pk)],
+            queue=queue,
+            expires=WAKE_EXPIRES,
+            retry=False,
+            ignore_result=True,
+        )
+    except BrokerAway as fault:
+        logger.warning("The broker is away (%s); run %s waits for the next sweep.", fault, run.pk)
+        return False
+    return True
+
+
+def cancel(run: TrainingRun, by: str) -> bool:
+    """Ask for the end of a run; False if it is over already.
+
+    A queued or abandoned one ends at once. A running one notices within two seconds, and is killed if
+    it does not react in `RUN_CANCEL_GRACE_SECONDS`.
+    """
+    with transaction.atomic():
+        locked = TrainingRun.objects.select_for_update().get(pk=run.pk)
+        if locked.is_over:
+            return False
+        TrainingRun.objects.filter(pk=run.pk).update(cancel_requested=True)
+        RunLogLine.objects.create(run=run, text=f"{by} asked to cancel this run.")
+        _end_unheld_cancelled(run.pk)
+    return True
+
+
+def retry(run: TrainingRun, user: User | None = None) -> TrainingRun:
+    """Queue a new run with the same kind, parameters and seed.
+
+    Raises
+    ------
+    TrainingFault
+        The run is not over yet.
+    """
+    run.refresh_from_db(fields=["state"])
+    if not run.is_over:
+        raise TrainingFault("This run is not over yet; cancel it first.")
+    return create_run(run.catalog, run.kind, run.parameters, user, run.seed, retry_of=run)
+
+
+def sweep() -> int:
+    """Pick up what fell down: end what nobody can carry on, wake workers for the rest.
+
+    Returns
+    -------
+    int
+        How many runs wait for a worker.
+    """
+    _end_unheld_cancelled()
+    _fail_exhausted()
+    waiting = list(TrainingRun.objects.claimable().order_by("created_at"))
+    for run in waiting:
+        if not wake(run):
+            break  # the broker is away for the others too
+    return len(waiting)
+
+
+def tidy() -> None:
+    """Forget old refreshes of embeddings, and the checkpoints of runs that will not be resumed."""
+    TrainingRun.objects.filter(
+        kind=TrainingRun.Kind.ENCODE, ended_at__lt=Now() - KEEP_ENCODE_RUNS
+    ).delete()
+    kept = set(
+        TrainingRun.objects.exclude(ended_at__lt=Now() - KEEP_CHECKPOINTS)
+        .exclude(state=RunState.SUCCEEDED)
+        .values_list("pk", flat=True)
+    )
+    root = Path(settings.RUN_DIR)
+    for folder in root.iterdir() if root.is_dir() else ():
+        if _as_uuid(folder.name) not in kept:
+            shutil.rmtree(folder)
+
+
+def run_folder(run_id: uuid.UUID) -> Path:
+    """Where a run keeps its checkpoints and the output of its process."""
+    folder = Path(settings.RUN_DIR) / str(run_id)
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return folder
+
+
+def _insert(
+    catalog: Catalog,
+    kind: str,
+    parameters: Mapping[str, Any] | None,
+    user: User | None,
+    seed: int,
+    retry_of: TrainingRun | None,
+) -> TrainingRun:
+    return TrainingRun.objects.create(
+        catalog=catalog,
+        kind=kind,
+        parameters=dict(parameters or {}),
+        created_by=user,
+        seed=seed,
+        retry_of=retry_of,
+    )
+
+
+def _end_unheld_cancelled(run_id: uuid.UUID | None = None) -> None:
+    """Runs that were cancelled and that no process holds are over; the token shuts late ones out."""
+    for group in (TrainingRun.objects.filter(state=RunState.QUEUED), TrainingRun.objects.abandoned()):
+        chosen = group.filter(cancel_requested=True)
+        if run_id is not None:
+            chosen = chosen.filter(pk=run_id)
+        chosen.update(
+            state=RunState.CANCELLED,
+            ended_at=Now(),
+            lease_expires_at=None,
+            fencing_token=F("fencing_token") + 1,
+        )
+
+
+def _fail_exhausted() -> None:
+    """A run that died as often as it may is over."""
+    exhausted = {"attempts__gte": settings.RUN_MAX_ATTEMPTS}
+    for group in (TrainingRun.objects.filter(state=RunState.QUEUED), TrainingRun.objects.abandoned()):
+        group.filter(**exhausted).update(
+            state=RunState.FAILED,
+            error=(
+                f"Its process died {settings.RUN_MAX_ATTEMPTS} times. Look for the cause in the log "
+                "(memory?), then retry."
+            ),
+            ended_at=Now(),
+            lease_expires_at=None,
+            fencing_token=F("fencing_token") + 1,
+        )
+
+
+def _as_uuid(name: str) -> uuid.UUID | None:
+    try:
+        return uuid.UUID(name)
+    except ValueError:
+        return None
