@@ -37,8 +37,8 @@ def execute(lease: Lease, load_kinds: Callable[[], Kinds]) -> int:
     lease
         As claimed by the watcher that started this process.
     load_kinds
-        Imports the training code. It is called with the heart already beating, because importing torch
-        on a busy machine can take longer than a lease.
+        Imports the training code. It is called with the heart already beating, because importing
+        torch on a busy machine can take longer than a lease.
 
     Returns
     -------

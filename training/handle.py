@@ -1,7 +1,8 @@
 """What training code sees of its run: where to keep checkpoints, how to report, when to stop.
 
-A thread of its own, the heart, holds the lease and writes what was reported, once a second and in one
-transaction that the fencing token guards. So reporting is cheap, and a stale process writes nothing.
+A thread of its own, the heart, holds the lease and writes what was reported, once a second and in
+one transaction that the fencing token guards. So reporting is cheap, and a stale process writes
+nothing.
 """
 
 import logging
@@ -111,7 +112,9 @@ class RunHandle:
                 self._ask_to_stop(StaleLease)
                 break
             except DatabaseFault:  # away for a moment; `check` stops the run if it lasts
-                logger.exception("The database did not take a heartbeat of run %s.", self.lease.run_id)
+                logger.exception(
+                    "The database did not take a heartbeat of run %s.", self.lease.run_id
+                )
                 connection.close()
             if os.getppid() != self._parent:
                 self.interrupt()

@@ -4,9 +4,9 @@
       ▲                 │ ▲ │
       └────release──────┘ └─┘ claim again, once the lease has run out
 
-Whoever claims a run raises its fencing token and holds the new value. Every later write goes through
-`fenced`, which locks the row and compares the token, so a process that was thought dead and wakes up
-again can change nothing. All times are the database's, so clocks of workers may differ.
+Whoever claims a run raises its fencing token and holds the new value. Every later write goes
+through `fenced`, which locks the row and compares the token, so a process that was thought dead and
+wakes up again can change nothing. All times are the database's, so clocks of workers may differ.
 """
 
 import uuid

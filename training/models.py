@@ -28,16 +28,15 @@ class TrainingRunQuerySet(models.QuerySet["TrainingRun"]):
         """Runs that something may still happen to."""
         return self.filter(state__in=[RunState.QUEUED, RunState.RUNNING])
 
-    def abandoned(self) -> "TrainingRunQuerySet":
-        """Running ones whose holder has not been heard of until its lease ran out."""
-        return self.filter(state=RunState.RUNNING, lease_expires_at__lt=Now())
+    def unheld(self) -> "TrainingRunQuerySet":
+        """Runs that are not over and that no process holds: queued, or abandoned by a dead one."""
+        dead = Q(state=RunState.RUNNING, lease_expires_at__lt=Now())
+        return self.filter(Q(state=RunState.QUEUED) | dead)
 
     def claimable(self) -> "TrainingRunQuerySet":
-        """Runs that a worker may take: queued or abandoned, wanted, and with attempts left."""
-        free = Q(state=RunState.QUEUED) | Q(state=RunState.RUNNING, lease_expires_at__lt=Now())
-        return self.filter(
-            free, cancel_requested=False, attempts__lt=settings.RUN_MAX_ATTEMPTS
-        )
+        """Runs that a worker may take: held by nobody, wanted, and with attempts left."""
+        limit = settings.RUN_MAX_ATTEMPTS
+        return self.unheld().filter(cancel_requested=False, attempts__lt=limit)
 
 
 class TrainingRun(models.Model):
@@ -62,7 +61,9 @@ class TrainingRun(models.Model):
     lease_owner = models.CharField(max_length=120, blank=True, default="")
     lease_expires_at = models.DateTimeField(null=True, blank=True)
     heartbeat_at = models.DateTimeField(null=True, blank=True)
-    fencing_token = models.BigIntegerField(default=0)  # raised by each claim; stale writers are refused
+    fencing_token = models.BigIntegerField(
+        default=0
+    )  # raised by each claim; stale writers are refused
     attempts = models.PositiveIntegerField(default=0)
     # origin
     retry_of = models.ForeignKey("self", on_delete=models.SET_NULL, null=True, blank=True)

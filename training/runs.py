@@ -1,9 +1,9 @@
 """The life of a run: create, cancel, retry, sweep. Its row in PostgreSQL is the truth.
 
-The broker only carries the hint that there is something to do. When it is away, or the hint is lost,
-the row waits and the next `sweep` finds it. Who may write a run is settled in training/leases.py, its
-process is started and watched in training/watcher.py, and what the training code sees of all this is
-the `RunHandle` in training/handle.py.
+The broker only carries the hint that there is something to do. When it is away, or the hint is
+lost, the row waits and the next `sweep` finds it. Who may write a run is settled in
+training/leases.py, its process is started and watched in training/watcher.py, and what the training
+code sees of all this is the `RunHandle` in training/handle.py.
 """
 
 import logging
@@ -24,7 +24,7 @@ from kombu.exceptions import OperationalError as BrokerAway
 from catalog.models import Catalog, User
 from training.errors import TrainingFault
 from training.leases import Lease, claim
-from training.models import RunLogLine, RunState, TrainingRun
+from training.models import RunLogLine, RunState, TrainingRun, TrainingRunQuerySet
 
 logger = logging.getLogger(__name__)
 
@@ -67,8 +67,8 @@ def create_claimed(
         lease = claim(run.pk, owner)
         if lease is None:
             raise TrainingFault(
-                f"A {kind} run of {catalog.slug} is going on already; wait for its end, or cancel it "
-                "on the dashboard or with manage.py cancel_run.",
+                f"A {kind} run of {catalog.slug} is going on already; wait for its end, or cancel "
+                "it on the dashboard or with manage.py cancel_run.",
                 retryable=True,
             )
     run.refresh_from_db()
@@ -76,7 +76,7 @@ def create_claimed(
 
 
 def wake(run: TrainingRun) -> bool:
-    """Tell the workers that this run waits; False if the broker is away, and the run goes on waiting."""
+    """Tell the workers that this run waits; False if the broker is away and it goes on waiting."""
     queue = "fast" if run.kind == TrainingRun.Kind.ENCODE else "training"
     try:
         current_app.send_task(
@@ -96,8 +96,8 @@ def wake(run: TrainingRun) -> bool:
 def cancel(run: TrainingRun, by: str) -> bool:
     """Ask for the end of a run; False if it is over already.
 
-    A queued or abandoned one ends at once. A running one notices within two seconds, and is killed if
-    it does not react in `RUN_CANCEL_GRACE_SECONDS`.
+    A queued or abandoned one ends at once. A running one notices within two seconds, and is killed
+    if it does not react in `RUN_CANCEL_GRACE_SECONDS`.
     """
     with transaction.atomic():
         locked = TrainingRun.objects.select_for_update().get(pk=run.pk)
@@ -182,33 +182,32 @@ def _insert(
 
 
 def _end_unheld_cancelled(run_id: uuid.UUID | None = None) -> None:
-    """Runs that were cancelled and that no process holds are over; the token shuts late ones out."""
-    for group in (TrainingRun.objects.filter(state=RunState.QUEUED), TrainingRun.objects.abandoned()):
-        chosen = group.filter(cancel_requested=True)
-        if run_id is not None:
-            chosen = chosen.filter(pk=run_id)
-        chosen.update(
-            state=RunState.CANCELLED,
-            ended_at=Now(),
-            lease_expires_at=None,
-            fencing_token=F("fencing_token") + 1,
-        )
+    """A run that was cancelled and that no process holds is over."""
+    chosen = TrainingRun.objects.unheld().filter(cancel_requested=True)
+    if run_id is not None:
+        chosen = chosen.filter(pk=run_id)
+    _end(chosen, RunState.CANCELLED)
 
 
 def _fail_exhausted() -> None:
     """A run that died as often as it may is over."""
-    exhausted = {"attempts__gte": settings.RUN_MAX_ATTEMPTS}
-    for group in (TrainingRun.objects.filter(state=RunState.QUEUED), TrainingRun.objects.abandoned()):
-        group.filter(**exhausted).update(
-            state=RunState.FAILED,
-            error=(
-                f"Its process died {settings.RUN_MAX_ATTEMPTS} times. Look for the cause in the log "
-                "(memory?), then retry."
-            ),
-            ended_at=Now(),
-            lease_expires_at=None,
-            fencing_token=F("fencing_token") + 1,
-        )
+    _end(
+        TrainingRun.objects.unheld().filter(attempts__gte=settings.RUN_MAX_ATTEMPTS),
+        RunState.FAILED,
+        f"Its process died {settings.RUN_MAX_ATTEMPTS} times. Look for the cause in the log "
+        "(memory?), then retry.",
+    )
+
+
+def _end(runs: TrainingRunQuerySet, state: RunState, error: str = "") -> None:
+    """End runs that nobody holds; the raised token shuts out a process that wakes up late."""
+    runs.update(
+        state=state,
+        error=error,
+        ended_at=Now(),
+        lease_expires_at=None,
+        fencing_token=F("fencing_token") + 1,
+    )
 
 
 def _as_uuid(name: str) -> uuid.UUID | None:

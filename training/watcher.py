@@ -1,8 +1,8 @@
 """Start the process of a run, watch it, and see to it that it ends.
 
 A run has a process group of its own, so that it can be killed whole; torch is never imported here.
-The watcher decides nothing about the run but this: a process that died without a word is reported, and
-one that does not stop when asked is killed.
+The watcher decides nothing about the run but this: a process that died without a word is reported,
+and one that does not stop when asked is killed.
 """
 
 import logging

@@ -1,0 +1,80 @@
+"""Runs on the command line: follow one with progress lines, find a catalog or a run by its name."""
+
+import uuid
+from collections.abc import Callable
+
+from django.core.management.base import CommandError
+
+from catalog.models import Catalog
+from training.leases import Lease, claim
+from training.models import RunState, TrainingRun
+from training.runs import cancel
+from training.watcher import owner_name, watch
+
+
+def find_catalog(slug: str) -> Catalog:
+    """The catalog with this slug, or one line that names those there are."""
+    catalog = Catalog.objects.filter(slug=slug).first()
+    if catalog is None:
+        known = ", ".join(Catalog.objects.order_by("slug").values_list("slug", flat=True))
+        raise CommandError(f"There is no catalog {slug!r}. Known: {known or 'none'}.")
+    return catalog
+
+
+def find_run(text: str) -> TrainingRun:
+    """The run with this id."""
+    try:
+        run = TrainingRun.objects.filter(pk=uuid.UUID(text)).select_related("catalog").first()
+    except ValueError:
+        run = None
+    if run is None:
+        raise CommandError(f"There is no run {text!r}; the dashboard lists them.")
+    return run
+
+
+def follow(run: TrainingRun, lease: Lease, say: Callable[[str], None]) -> TrainingRun:
+    """Watch a claimed run to its end and print what it reports.
+
+    Raises
+    ------
+    CommandError
+        The run did not succeed. Ctrl-C cancels it first.
+    """
+    progress = Progress(run, say)
+    say(f"run {run.pk}: {run.kind} {run.catalog.slug}")
+    held: Lease | None = lease
+    while held is not None:
+        try:
+            watch(held, progress.glance)
+        except KeyboardInterrupt:
+            cancel(run, "Ctrl-C")
+            raise CommandError("cancelled") from None
+        progress.glance()
+        held = claim(run.pk, owner_name())  # its process died: go on from the checkpoint
+    run.refresh_from_db()
+    if run.state == RunState.SUCCEEDED:
+        return run
+    if not run.is_over:
+        raise CommandError("A worker has taken the run over; the dashboard shows how it goes on.")
+    raise CommandError(f"{run.state}: {run.error}" if run.error else run.state)
+
+
+class Progress:
+    """Prints new log lines and, when it changes, the stage."""
+
+    def __init__(self, run: TrainingRun, say: Callable[[str], None]) -> None:
+        self.run = run
+        self.say = say
+        self.last_line = 0  # primary key
+        self.last_stage = ""
+
+    def glance(self) -> None:
+        """Print what is new."""
+        for line in self.run.log_lines.filter(pk__gt=self.last_line).order_by("pk"):
+            self.say(f"        {line.text}")
+            self.last_line = line.pk
+        row = TrainingRun.objects.only("stage", "progress").get(pk=self.run.pk)
+        told = f"[{row.progress:4.0%}] {row.stage}"
+        if told != self.last_stage:
+            self.say(told)
+            self.last_stage = told

@@ -1,0 +1,29 @@
+"""What carries out each kind of run. Importing this imports torch: only a run's process does."""
+
+from ranking.bundle import open_bundle
+from training.encode import encode
+from training.evaluation import evaluate_run
+from training.execute import Kinds
+from training.handle import RunHandle
+from training.leases import fenced
+from training.models import TrainingRun
+from training.registry import promote_if_first, register
+from training.train import train
+
+
+def train_and_register(handle: RunHandle) -> None:
+    """Train, register the bundle, and put it live if it is the catalog's first."""
+    bundle_id = train(handle).name
+    handle.check()
+    with fenced(handle.lease) as run:
+        version = register(run, bundle_id, open_bundle(bundle_id).meta.metrics)
+        handle.log(f"Registered {bundle_id}.")
+        if handle.parameters.get("promote_if_first", True) and promote_if_first(version):
+            handle.log("It is live: the first model of this catalog.")
+
+
+KINDS: Kinds = {
+    TrainingRun.Kind.TRAIN: train_and_register,
+    TrainingRun.Kind.ENCODE: encode,
+    TrainingRun.Kind.EVALUATE: evaluate_run,
+}

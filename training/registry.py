@@ -1,0 +1,246 @@
+"""⑭ Register, gate, promote, roll back: the only writer of `Catalog.live_bundle`.
+
+Each change is one transaction that locks the catalog, opens the bundle before it moves the pointer,
+and writes down who did it and why. `NOTIFY recsite_bundle` tells the serving processes; the row is
+the authority.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import connection, transaction
+
+from catalog.models import Catalog, User
+from ranking.bundle import Bundle, BundleError, bundle_exists, delete_bundle, open_bundle
+from training.errors import TrainingFault
+from training.models import ModelVersion, Promotion, TrainingRun
+
+CHANNEL = "recsite_bundle"
+QUALITY = "ndcg@10"  # the metric that the gate looks at
+COVERAGE = "coverage@10"
+KEEP_BUNDLES = 5  # newest ones whose files stay, besides the live one and the one before it
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One metric of one model, with its 95 % interval where there is one."""
+
+    value: float
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True)
+class Check:
+    """One named check of the gate."""
+
+    name: str
+    ok: bool
+    reason: str
+
+
+def figure(metrics: dict[str, Any], name: str) -> Figure | None:
+    """A metric of the whole pipeline, as training/evaluation.py reports it; None if it is missing.
+
+    An entry is a number, or a mapping with `value` and, where there is one, the interval `low`,
+    `high`.
+    """
+    entry = metrics.get("pipeline", metrics).get(name)
+    if isinstance(entry, int | float) and math.isfinite(entry):
+        return Figure(float(entry))
+    if isinstance(entry, dict) and isinstance(entry.get("value"), int | float):
+        return Figure(float(entry["value"]), entry.get("low"), entry.get("high"))
+    return None
+
+
+def register(run: TrainingRun | None, bundle_id: str, metrics: dict[str, Any]) -> ModelVersion:
+    """Add a bundle to the registry; a second time changes nothing.
+
+    Raises
+    ------
+    BundleError
+        The bundle cannot be opened.
+    """
+    bundle = open_bundle(bundle_id)
+    catalog = Catalog.objects.get(slug=bundle.meta.catalog)
+    parent = ModelVersion.objects.filter(bundle_id=catalog.live_bundle).first()
+    version, _ = ModelVersion.objects.get_or_create(
+        bundle_id=bundle_id,
+        defaults={
+            "catalog": catalog,
+            "digest": bundle.digest,
+            "run": run,
+            "parent": parent,
+            "metrics": metrics,
+        },
+    )
+    return version
+
+
+def promote(
+    version: ModelVersion, by: User | None, reason: str, *, force: bool = False
+) -> Promotion:
+    """Make a model the live one.
+
+    Raises
+    ------
+    TrainingFault
+        The bundle cannot be opened, a check of the gate is red (unless `force`), the reason is
+        missing, or the model is live already. The pointer has not moved then.
+    """
+    with transaction.atomic():
+        catalog = Catalog.objects.select_for_update().get(pk=version.catalog_id)
+        if catalog.live_bundle == version.bundle_id:
+            raise TrainingFault(f"{version.bundle_id} is live already.")
+        _open(version.bundle_id, catalog, version.digest)
+        red = [check for check in gate(version) if not check.ok]
+        if red and not force:
+            raise TrainingFault(
+                f"The gate is red: {' '.join(check.reason for check in red)} "
+                "Promote it in spite of that only with a good reason (force)."
+            )
+        return _move(catalog, Promotion.Kind.PROMOTE, version.bundle_id, by, reason)
+
+
+def promote_if_first(version: ModelVersion) -> Promotion | None:
+    """Make the first model of a catalog the live one; None if the catalog has one."""
+    with transaction.atomic():
+        catalog = Catalog.objects.select_for_update().get(pk=version.catalog_id)
+        if catalog.live_bundle:
+            return None
+        return promote(
+            version, None, "The first model of this catalog: there was none to compare it with."
+        )
+
+
+def roll_back(catalog: Catalog, by: User | None, reason: str) -> Promotion:
+    """Return to the model that was live before; before the first one, to none.
+
+    Raises
+    ------
+    TrainingFault
+        Nothing is live, the earlier bundle cannot be opened, or the reason is missing.
+    """
+    with transaction.atomic():
+        locked = Catalog.objects.select_for_update().get(pk=catalog.pk)
+        if not locked.live_bundle:
+            raise TrainingFault(
+                f"No model of {locked.slug} is live, so there is none to roll back."
+            )
+        target = previous_bundle(locked)
+        if target:
+            known = ModelVersion.objects.filter(bundle_id=target).first()
+            _open(target, locked, known.digest if known else "")
+        return _move(locked, Promotion.Kind.ROLL_BACK, target, by, reason)
+
+
+def previous_bundle(catalog: Catalog) -> str:
+    """What a roll-back returns to; '' = no model, the encoder and popularity alone.
+
+    A promotion puts a bundle on a pile, a roll-back takes one off, so that rolling back twice goes
+    two steps back and not to and fro.
+    """
+    pile = [""]
+    history = catalog.promotions.order_by("at", "pk").values_list("kind", "to_bundle")
+    for kind, bundle_id in history:
+        if kind == Promotion.Kind.PROMOTE:
+            pile.append(bundle_id)
+        elif len(pile) > 1:
+            pile.pop()
+    return pile[-2] if len(pile) > 1 else ""
+
+
+def gate(version: ModelVersion) -> list[Check]:
+    """Named checks of a model against the live one, each with its reason."""
+    live = (
+        ModelVersion.objects.filter(bundle_id=version.catalog.live_bundle)
+        .exclude(pk=version.pk)
+        .first()
+    )
+    return [
+        _check_bundle(version),
+        _check_quality(version.metrics, live.metrics if live else None),
+        _check_coverage(version.metrics, live.metrics if live else None),
+    ]
+
+
+def prune(catalog: Catalog) -> list[str]:
+    """Delete the files of old bundles; the newest, the live and the previous one stay.
+
+    The registry keeps the rows: what was measured and promoted remains on record.
+    """
+    with transaction.atomic():
+        locked = Catalog.objects.select_for_update().get(pk=catalog.pk)
+        ids = list(
+            locked.model_versions.order_by("-created_at").values_list("bundle_id", flat=True)
+        )
+        kept = {*ids[:KEEP_BUNDLES], locked.live_bundle, previous_bundle(locked)}
+        gone = [name for name in ids if name not in kept and bundle_exists(name)]
+        for bundle_id in gone:
+            delete_bundle(bundle_id)
+    return gone
+
+
+def _open(bundle_id: str, catalog: Catalog, digest: str) -> Bundle:
+    try:
+        bundle = open_bundle(bundle_id, catalog.slug)
+    except BundleError as fault:
+        raise TrainingFault(str(fault)) from fault
+    if digest and bundle.digest != digest:
+        raise TrainingFault(f"Bundle {bundle_id} is not the one that was registered.")
+    return bundle
+
+
+def _move(catalog: Catalog, kind: str, to: str, by: User | None, reason: str) -> Promotion:
+    """Move the pointer of a locked catalog, and write down why."""
+    if not reason.strip():
+        raise TrainingFault("Say why: a promotion or roll-back needs a reason.")
+    promotion = Promotion.objects.create(
+        catalog=catalog,
+        kind=kind,
+        from_bundle=catalog.live_bundle,
+        to_bundle=to,
+        reason=reason.strip(),
+        by=by,
+    )
+    catalog.live_bundle = to
+    catalog.save(update_fields=["live_bundle"])
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_notify(%s, %s)", [CHANNEL, catalog.slug])  # sent on commit
+    return promotion
+
+
+def _check_bundle(version: ModelVersion) -> Check:
+    try:
+        _open(version.bundle_id, version.catalog, version.digest)
+    except TrainingFault as fault:
+        return Check("files", ok=False, reason=str(fault))
+    return Check("files", ok=True, reason="Every file is there and unchanged.")
+
+
+def _check_quality(metrics: dict[str, Any], live: dict[str, Any] | None) -> Check:
+    """Not worse than the live one by more than its own interval allows."""
+    new = figure(metrics, QUALITY)
+    old = figure(live, QUALITY) if live is not None else None
+    if new is None:
+        return Check("quality", ok=False, reason=f"No {QUALITY} was measured.")
+    if old is None:
+        return Check("quality", ok=True, reason="There is no live model to compare it with.")
+    best = new.high if new.high is not None else new.value
+    told = f"{QUALITY} is {new.value:.4f}, the live one's {old.value:.4f}"
+    if best < old.value:
+        return Check("quality", ok=False, reason=f"{told}: worse beyond its interval.")
+    return Check("quality", ok=True, reason=f"{told}.")
+
+
+def _check_coverage(metrics: dict[str, Any], live: dict[str, Any] | None) -> Check:
+    """The share of the catalog that it shows has not collapsed."""
+    new = figure(metrics, COVERAGE)
+    old = figure(live, COVERAGE) if live is not None else None
+    if new is None or old is None:
+        return Check("coverage", ok=True, reason="There is no live model to compare it with.")
+    told = f"It shows {new.value:.1%} of the catalog, the live one {old.value:.1%}"
+    if new.value < old.value / 2:
+        return Check("coverage", ok=False, reason=f"{told}: less than half.")
+    return Check("coverage", ok=True, reason=f"{told}.")
