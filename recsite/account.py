@@ -166,7 +166,7 @@ def log_out(request: HttpRequest) -> HttpResponse:
 
 
 class SignUpForm(UserCreationForm[User]):
-    """A name and a password; a name holds letters, digits and @.+-_ only, so it never starts with ~."""
+    """A name of letters, digits and @.+-_ (so none that starts with ~), and a password."""
 
     class Meta(UserCreationForm.Meta):
         model = User

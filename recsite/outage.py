@@ -42,7 +42,7 @@ def server_error(request: HttpRequest) -> HttpResponseBase:
     if isinstance(fault, OUTAGES):
         return unavailable(request, fault)
     if _speaks_json(request):
-        return _problem(500, "Server error", "Something failed here. It has been logged.")
+        return problem(500, "Server error", "Something failed here. It has been logged.")
     return defaults.server_error(request)
 
 
@@ -51,7 +51,7 @@ def unavailable(request: HttpRequest, fault: BaseException) -> HttpResponse:
     logger.error("database away: %s", " ".join(str(fault).split()))
     detail = f"The database cannot be reached. Try again in {RETRY_AFTER_SECONDS} seconds."
     if _speaks_json(request):
-        response: HttpResponse = _problem(503, "Service unavailable", detail)
+        response: HttpResponse = problem(503, "Service unavailable", detail)
     else:
         response = HttpResponse(_page(detail), status=503)
     response["Retry-After"] = str(RETRY_AFTER_SECONDS)
@@ -72,7 +72,7 @@ def _speaks_json(request: HttpRequest) -> bool:
     return request.path_info.startswith("/api/v1/")
 
 
-def _problem(status: int, title: str, detail: str) -> JsonResponse:
+def problem(status: int, title: str, detail: str) -> JsonResponse:
     """An RFC 9457 problem document."""
     return JsonResponse(
         {"type": "about:blank", "title": title, "status": status, "detail": detail},

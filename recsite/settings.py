@@ -36,7 +36,7 @@ try:
     CSRF_TRUSTED_ORIGINS: list[str] = env.list("CSRF_TRUSTED_ORIGINS", [])
     DATABASE_URL: str = env.str("DATABASE_URL", "")
     CELERY_BROKER_URL: str = env.str("CELERY_BROKER_URL", "")
-    DEMO: bool = env.bool("RECSITE_DEMO", False)  # visitors may look through the demo's people
+    DEMO: bool = env.bool("DEMO", False)  # visitors may look through the demo's people
     DEMO_SCALE: str = env.str("DEMO_SCALE", "small", validate=validate.OneOf(["small", "full"]))
     DEVICE: str = env.str(
         "RECSITE_DEVICE", "auto", validate=validate.OneOf(["auto", "cpu", "cuda", "mps"])

@@ -1,0 +1,158 @@
+"""What is ready and what is not: database, broker, worker, encoder, and each catalog."""
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from threading import Lock
+from typing import Any
+
+import kombu
+from amqp.exceptions import AMQPError
+from django.conf import settings
+from django.db import connection
+from django.db.models import Count, Max
+from kombu.exceptions import KombuError
+from redis.exceptions import RedisError
+
+from catalog.models import Catalog, EncoderVersion, Item, ItemVector, LoadState
+from recsite.celery import app
+
+BROKER_TIMEOUT = 0.5  # seconds
+WORKER_TIMEOUT = 0.7  # seconds; a worker's main process answers a ping within milliseconds
+BROKER_FAULTS = (KombuError, RedisError, AMQPError, OSError)
+FRESH_FOR = 3.0  # seconds for which a look at broker and workers is good enough
+
+
+@dataclass(frozen=True)
+class Part:
+    """One part of the installation."""
+
+    ready: bool
+    detail: str = ""  # a sentence where it isn't ready
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {"ready": self.ready} | ({"detail": self.detail} if self.detail else {})
+
+
+@dataclass(frozen=True)
+class CatalogHealth:
+    """One catalog: what is in it, and what still loads."""
+
+    slug: str
+    name: str
+    items: int
+    vectors: int  # items that the newest encoder has seen
+    bundle_id: str  # '' = none is promoted
+    loads: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def ready(self) -> bool:
+        """Whether there is something to recommend and nothing is still on its way."""
+        return self.items > 0 and all(load["finished"] for load in self.loads)
+
+
+class _Backstage:
+    """Broker and workers, looked at once every few seconds whoever asks."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._seen_at = 0.0  # seconds, monotonic
+        self._parts: dict[str, Part] = {}
+
+    def parts(self) -> dict[str, Part]:
+        """`broker` and `worker`."""
+        with self._lock:
+            if not self._parts or time.monotonic() - self._seen_at > FRESH_FOR:
+                self._parts = self._look()
+                self._seen_at = time.monotonic()
+            return self._parts
+
+    def _look(self) -> dict[str, Part]:
+        broker = broker_part()
+        if not broker.ready:
+            return {
+                "broker": broker,
+                "worker": Part(False, "Not seen: no broker."),
+            }
+        return {"broker": broker, "worker": worker_part()}
+
+
+backstage = _Backstage()
+
+
+def broker_part() -> Part:
+    """Whether the broker takes connections; waits half a second at most."""
+    try:
+        with kombu.Connection(settings.CELERY_BROKER_URL, connect_timeout=BROKER_TIMEOUT) as broker:
+            broker.ensure_connection(max_retries=1, timeout=BROKER_TIMEOUT)
+    except BROKER_FAULTS as error:
+        return Part(False, f"The broker cannot be reached: {_one_line(error)}.")
+    return Part(True)
+
+
+def worker_part() -> Part:
+    """Whether at least one worker answers."""
+    try:
+        answers = app.control.ping(timeout=WORKER_TIMEOUT, limit=1)
+    except BROKER_FAULTS as error:
+        return Part(False, f"The broker cannot be reached: {_one_line(error)}.")
+    if not answers:
+        return Part(False, "No worker answers; start one: celery -A recsite worker.")
+    return Part(True)
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split()).rstrip(".")
+
+
+def encoder_part() -> Part:
+    """Whether some encoder has registered itself, i.e. its files were found and checked."""
+    if EncoderVersion.objects.exists():
+        return Part(True)
+    return Part(False, "No encoder yet; a worker registers it with the first items.")
+
+
+def database_part() -> Part:
+    """Raises Django's OperationalError where the database is away."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1")
+    return Part(True)
+
+
+def catalogs() -> list[CatalogHealth]:
+    """Every catalog, in four queries."""
+    newest = EncoderVersion.objects.aggregate(pk=Max("pk"))["pk"]
+    vectors = _counts(ItemVector.objects.filter(encoder=newest).values("item__catalog"))
+    items = _counts(Item.objects.values("catalog"))
+    loads: dict[int, list[dict[str, Any]]] = {}
+    for load in LoadState.objects.order_by("started_at", "pk"):
+        loads.setdefault(load.catalog_id, []).append(_load(load))
+    return [
+        CatalogHealth(
+            slug=catalog.slug,
+            name=catalog.name,
+            items=items.get(catalog.pk, 0),
+            vectors=vectors.get(catalog.pk, 0),
+            bundle_id=catalog.live_bundle,
+            loads=loads.get(catalog.pk, []),
+        )
+        for catalog in Catalog.objects.order_by("pk")
+    ]
+
+
+def _counts(grouped: Any) -> dict[int, int]:
+    """Catalog id → number of rows."""
+    rows: Iterable[dict[str, int]] = grouped.annotate(rows=Count("pk")).order_by()
+    return {next(iter(row.values())): row["rows"] for row in rows}
+
+
+def _load(load: LoadState) -> dict[str, Any]:
+    """How far one stage of a load has come."""
+    return {
+        "stage": load.stage,
+        "done": load.done,
+        "total": load.total,
+        "finished": load.finished_at is not None,
+        "message": load.message,
+    }
