@@ -18,6 +18,7 @@ from recsite.faults import SetupFault
 
 SOCKET_PATH_MAX = 103  # bytes: 107 on Linux, 103 on macOS
 LONGEST_SOCKET = "/pg/.s.PGSQL.5432.lock"
+STATE = frozenset({"tag", "admin_password", "password", "postgres_dir", "run_dir"})
 LOG_MAX = 10_000_000  # bytes; a longer log is set aside at the next start
 
 
@@ -135,6 +136,11 @@ def own(home: Home, path: Path) -> None:
 def _read_state(var: Path, owner: Owner | None) -> dict[str, str]:
     path = var / "embedded.json"
     if not path.exists():
+        if (var / "postgres/data").exists():
+            raise EmbeddedError(
+                f"{path}, which holds the passwords of the database beside it, is gone. "
+                f"Restore it from a backup, or remove {var} to start anew."
+            )
         state = {
             "tag": f"recsite-{secrets.token_hex(6)}",
             "admin_password": secrets.token_urlsafe(24),
@@ -149,7 +155,9 @@ def _read_state(var: Path, owner: Owner | None) -> dict[str, str]:
             f"{_user_name(os.geteuid())}. Run as that user, or set RECSITE_VAR elsewhere."
         )
     try:
-        read: dict[str, str] = json.loads(path.read_text())
+        read = json.loads(path.read_text())
+        if not isinstance(read, dict) or STATE - read.keys():
+            raise ValueError("something is missing in it")
     except ValueError as error:
         raise EmbeddedError(
             f"{path} is damaged: {error}. Restore it from a backup, or remove {var} to start anew."
