@@ -20,7 +20,7 @@ from datetime import UTC, datetime, timedelta
 from django.db import connection, transaction
 from django.utils import timezone
 
-from catalog.models import Catalog, InteractionType, Item, SlateLog, User
+from catalog.models import Catalog, Interaction, InteractionType, Item, SlateLog, User
 
 REPLAY_DAYS = 40  # how long a repeated event id is recognised whatever its time
 CLOCK_SKEW = timedelta(minutes=5)  # how far a client's clock may run ahead
@@ -92,6 +92,18 @@ def log_interactions(catalog: Catalog, events: Sequence[Event]) -> LogResult:
     for start in range(0, len(unique), ROWS_A_TRANSACTION):
         accepted += _store(catalog, unique[start : start + ROWS_A_TRANSACTION], now)
     return LogResult(accepted, len(rows) - accepted, refused)
+
+
+def withdraw(catalog: Catalog, user_id: int, item_id: int, type: str) -> int:
+    """Undo: take back what a person said of an item (a like, a "less like this").
+
+    Returns
+    -------
+    int
+        How many interactions went.
+    """
+    said = Interaction.objects.filter(catalog=catalog, user_id=user_id, item_id=item_id, type=type)
+    return said.delete()[0]
 
 
 def log_slate(row: SlateLog) -> None:
