@@ -16,6 +16,7 @@ import psutil
 
 from recsite.faults import SetupFault
 
+ROOT = Path(__file__).resolve().parent.parent
 MARK = "RECSITE_DEMO"  # in the environment of every process of a demo: how we find them again
 STEADY = 60.0  # seconds that a restarted child must live, or everything stops
 STOP_TIMEOUT = 10.0  # seconds; a worker hands its task back within 3
@@ -50,6 +51,7 @@ class Child:
                 stdout=log,
                 stderr=log,
                 env=environment,
+                cwd=ROOT,
                 start_new_session=True,
             )
         self.started_at = time.monotonic()

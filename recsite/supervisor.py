@@ -16,7 +16,7 @@ from urllib.request import urlopen
 from django.conf import settings
 from rich.console import Console
 
-from catalog.models import Catalog, LoadState
+from catalog.models import Catalog
 from recsite import first_start
 from recsite.address import Address, check_free, read_address
 from recsite.children import Child, Children, end_leftovers, python
@@ -25,6 +25,7 @@ from recsite.progress import Progressing
 from training.models import TrainingRun
 from training.runs import create_run
 
+DEMO_CATALOGS = ("news", "shop")
 FIRST_PAGES = ("/", "/shop/", "/news/")  # when these answer, the site is ready
 READY_TIMEOUT = 300.0  # seconds
 TICK = 0.25  # seconds
@@ -95,7 +96,7 @@ def _serve(console: Console, address: Address, children: Children, stopping: _St
     """Start the parts in their order, say when pages answer, and watch."""
     started = time.monotonic()
     children.start(_web(address))
-    loader = children.start(_loader())
+    loaders = [children.start(_loader(slug)) for slug in DEMO_CATALOGS]
     progressing = Progressing(console)
     ready = settled = False
     health_due = started + HEALTH_EVERY
@@ -116,7 +117,7 @@ def _serve(console: Console, address: Address, children: Children, stopping: _St
                 raise SetupFault(
                     f"No page answered within {READY_TIMEOUT:.0f} s: see {children.var}/log"
                 )
-            if ready and not settled and loader.ended == 0:
+            if ready and not settled and all(loader.ended == 0 for loader in loaders):
                 settled = True
                 _train_what_has_no_model()
             if time.monotonic() > health_due:
@@ -133,9 +134,12 @@ def _web(address: Address) -> Child:
     return Child("web", [*command, "recsite.wsgi:application"])
 
 
-def _loader() -> Child:
-    """Load the demo data, or find in a moment that it is all there."""
-    return Child("load", python("manage.py", "load_demo", "shop", "news"), once=True, niceness=5)
+def _loader(slug: str) -> Child:
+    """Load a demo catalog, or find in a moment that it is all there."""
+    command = python(
+        str(settings.BASE_DIR / "manage.py"), "load_demo", slug, "--scale", settings.DEMO_SCALE
+    )
+    return Child(f"load-{slug}", command, once=True, niceness=5)
 
 
 def _worker(queue: str, niceness: int) -> Child:
@@ -169,8 +173,7 @@ def _pages_answer(address: Address) -> bool:
 
 def _train_what_has_no_model() -> None:
     """Queue the first vectors and the first training of each demo catalog."""
-    loaded = LoadState.objects.values("catalog")
-    for catalog in Catalog.objects.filter(pk__in=loaded, live_bundle=""):
+    for catalog in Catalog.objects.filter(slug__in=DEMO_CATALOGS, live_bundle=""):
         for kind in (TrainingRun.Kind.ENCODE, TrainingRun.Kind.TRAIN):
             if not TrainingRun.objects.filter(catalog=catalog, kind=kind).exists():
                 create_run(catalog, kind)
