@@ -5,11 +5,14 @@ import sys
 from pathlib import Path
 
 import dj_database_url
+import django_stubs_ext
 from celery.schedules import crontab
 from csp.constants import NONCE, NONE, SELF
 from environs import Env, EnvError, validate
 
 from recsite.faults import SetupFault
+
+django_stubs_ext.monkeypatch()  # so that Form[User] and the like may be said at run time
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = Env()
