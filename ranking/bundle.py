@@ -1,7 +1,7 @@
 """The deployable unit: a folder of weights and vectors, and a meta.json that vouches for them.
 
     settings.BUNDLE_DIR/<bundle_id>/
-        meta.json           format, catalog, encoder, sizes, parameters, metrics, digest of each file
+        meta.json           format, catalog, encoder, sizes, parameters, metrics, files' digests
         *.safetensors       networks and item vectors
         *.ubj or *.json     the ranker, in XGBoost's own format
 
@@ -232,9 +232,15 @@ def _parse_meta(text: bytes, bundle_id: str) -> BundleMeta:
             raise BundleError(
                 f"Bundle {bundle_id} has format {values['format']}; this version reads {FORMAT}."
             )
-        return BundleMeta(**{entry.name: values[entry.name] for entry in fields(BundleMeta)})
+        meta = BundleMeta(**{entry.name: values[entry.name] for entry in fields(BundleMeta)})
     except (ValueError, KeyError, TypeError):
         raise BundleError(f"{META} of bundle {bundle_id} cannot be read.") from None
+    if not all(
+        isinstance(part, dict)
+        for part in (meta.digests, meta.dimensions, meta.parameters, meta.metrics)
+    ):
+        raise BundleError(f"{META} of bundle {bundle_id} cannot be read.")
+    return meta
 
 
 def _check_files(path: Path, meta: BundleMeta, bundle_id: str) -> None:

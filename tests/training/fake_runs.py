@@ -1,4 +1,4 @@
-"""The process of a run in tests: the real harness around work that is small and misbehaves on demand.
+"""The process of a run in tests: the real harness around small work that misbehaves on demand.
 
 Started in place of `manage.py execute_run` by putting it into `settings.RUN_COMMAND`.
 """

@@ -1,5 +1,5 @@
 import os
-import signal
+import subprocess
 import sys
 import threading
 import time
@@ -82,6 +82,14 @@ def in_background(work: Callable[[], object]) -> threading.Thread:
     thread = threading.Thread(target=whole)
     thread.start()
     return thread
+
+
+def check_for(handle: RunHandle, seconds: float) -> None:
+    """What training code does: check, again and again."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        handle.check()
+        time.sleep(0.01)
 
 
 def wait_for(condition: Callable[[], bool], seconds: float = 15) -> None:
@@ -257,23 +265,23 @@ class TestHandle:
         run = queued(committed_shop)
         with RunHandle(run, taken(run)) as handle:
             runs.cancel(run, "admin")
-            end = time.monotonic() + 2
             with pytest.raises(RunCancelled):
-                while time.monotonic() < end:
-                    handle.check()
-                    time.sleep(0.01)
+                check_for(handle, 2)
 
     def test_a_stale_process_stops_and_writes_nothing(self, committed_shop: Catalog) -> None:
         run = queued(committed_shop)
         old = taken(run)
-        with pytest.raises(StaleLease), RunHandle(run, old) as handle:
-            expire(run)
-            taken(run, "another")
-            handle.log("written too late")
-            handle.stage("stolen", 0.9)
-            for _ in range(300):
-                handle.check()
-                time.sleep(0.01)
+
+        def go_on() -> None:
+            with RunHandle(run, old) as handle:
+                expire(run)
+                taken(run, "another")
+                handle.log("written too late")
+                handle.stage("stolen", 0.9)
+                check_for(handle, 3)
+
+        with pytest.raises(StaleLease):
+            go_on()
         run.refresh_from_db()
         assert run.stage == "starting"
         assert not RunLogLine.objects.exists()
@@ -361,10 +369,10 @@ class TestProcess:
             f"watcher.claim_and_watch(uuid.UUID('{run.pk}'))"
         )
         environment = os.environ | {"DJANGO_SETTINGS_MODULE": "recsite.settings"}
-        worker = os.spawnvpe(os.P_NOWAIT, sys.executable, [sys.executable, "-c", code], environment)
+        worker = subprocess.Popen([sys.executable, "-c", code], env=environment)
         wait_for(lambda: RunMetric.objects.filter(run=run).exists(), 30)
-        os.kill(worker, signal.SIGKILL)
-        os.waitpid(worker, 0)
+        worker.kill()
+        worker.wait()
         wait_for(lambda: TrainingRun.objects.get(pk=run.pk).state == "queued")
         run.refresh_from_db()
         assert run.attempts == 0
