@@ -4,7 +4,7 @@ import hashlib
 import hmac
 import secrets
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.utils import timezone
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
@@ -12,9 +12,11 @@ from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import AuthenticationFailed, PermissionDenied
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
-from rest_framework.views import APIView
 
 from catalog.models import ApiKey, Catalog
+
+if TYPE_CHECKING:  # rest_framework.views loads this module, by the settings, before it is through
+    from rest_framework.views import APIView
 
 HEADER = "X-API-Key"
 USE_NOTED_EVERY = timedelta(minutes=1)
@@ -75,7 +77,7 @@ class HasApiKey(BasePermission):
 
     message = "Send an API key in the header X-API-Key or as a Bearer token."
 
-    def has_permission(self, request: Request, view: APIView) -> bool:
+    def has_permission(self, request: Request, view: "APIView") -> bool:
         """Whether a key came along; without one DRF answers 401."""
         return isinstance(request.auth, ApiKey)
 
