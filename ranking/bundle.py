@@ -26,6 +26,8 @@ from typing import Any
 from django.conf import settings
 from safetensors import SafetensorError, safe_open
 
+from ranking.errors import RankingFault
+
 FORMAT = 1  # raised when a reader of the last format could not read the next one
 META = "meta.json"
 WEIGHTS = ".safetensors"
@@ -35,7 +37,7 @@ FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*\.[a-z]+", re.ASCII)
 PICKLED = (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05", b"PK\x03\x04")  # pickle, torch's zip
 
 
-class BundleError(Exception):
+class BundleError(RankingFault):
     """A bundle that cannot be written or must not be served; the message is one sentence."""
 
 

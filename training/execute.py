@@ -15,6 +15,8 @@ from types import FrameType
 from django.conf import settings
 from django.db import OperationalError
 
+from catalog.errors import CatalogError
+from ranking.errors import RankingFault
 from training.errors import RunCancelled, RunInterrupted, StaleLease, TrainingFault
 from training.handle import EXIT_INTERRUPTED, RunHandle
 from training.leases import Lease, fenced, finish, release
@@ -26,6 +28,7 @@ Work = Callable[[RunHandle], None]
 Kinds = Mapping[str, Work]  # kind of run → what carries it out
 
 EXIT_DONE, EXIT_FAILED, EXIT_STALE = 0, 1, 3
+TOLD = (TrainingFault, RankingFault, CatalogError)  # their message is meant for people
 LIBRARIES = ("torch", "transformers", "xgboost-cpu", "xgboost", "numpy", "Django")
 
 
@@ -61,7 +64,7 @@ def execute(lease: Lease, load_kinds: Callable[[], Kinds]) -> int:
     except RunCancelled:
         finish(lease, RunState.CANCELLED)
         return EXIT_FAILED
-    except (TrainingFault, OSError, OperationalError) as fault:
+    except (*TOLD, OSError, OperationalError) as fault:
         return _give_up(run, lease, fault)
     except Exception as fault:
         logger.exception("Run %s failed.", run.pk)
@@ -83,7 +86,7 @@ def _work(handle: RunHandle, load_kinds: Callable[[], Kinds]) -> None:
         handle.check()
         work(handle)
     except Exception as fault:
-        if isinstance(fault, TrainingFault):
+        if isinstance(fault, TOLD):
             handle.log(str(fault))
         elif not isinstance(fault, RunCancelled | RunInterrupted | StaleLease):
             for line in traceback.format_exc().splitlines():
@@ -105,7 +108,7 @@ def _give_up(run: TrainingRun, lease: Lease, fault: Exception) -> int:
 
 def _sentence(fault: Exception) -> str:
     """One readable sentence for the run's page."""
-    if isinstance(fault, TrainingFault):
+    if isinstance(fault, TOLD):
         return str(fault)
     if isinstance(fault, OSError) and fault.errno == errno.ENOSPC:
         return f"The disk is full; free some space under {settings.VAR_DIR} and retry."

@@ -1,6 +1,7 @@
 """What carries out each kind of run. Importing this imports torch: only a run's process does."""
 
 from ranking.bundle import open_bundle
+from ranking.encoder import load_encoder
 from training.encode import encode
 from training.evaluation import evaluate_run
 from training.execute import Kinds
@@ -22,8 +23,14 @@ def train_and_register(handle: RunHandle) -> None:
             handle.log("It is live: the first model of this catalog.")
 
 
+def encode_and_record(handle: RunHandle) -> None:
+    """Encode what is new or changed, and note by which encoder: training/refresh.py asks for it."""
+    encode(handle)
+    handle.record(encoder=load_encoder().digest)
+
+
 KINDS: Kinds = {
     TrainingRun.Kind.TRAIN: train_and_register,
-    TrainingRun.Kind.ENCODE: encode,
+    TrainingRun.Kind.ENCODE: encode_and_record,
     TrainingRun.Kind.EVALUATE: evaluate_run,
 }

@@ -1,12 +1,17 @@
-"""Keep the items' vectors up to date: see what is new or changed, queue a run that encodes it."""
+"""Keep the items' vectors up to date: see what is new or changed, queue a run that encodes it.
+
+Nothing here imports torch, so which encoder is the current one is read from the last run that
+encoded: it notes the settings that it worked under and the digest of the encoder that it loaded.
+"""
 
 from datetime import timedelta
 
+from django.conf import settings
 from django.core.cache import cache
 from django.db.models.functions import Now
 
 from catalog.models import Catalog, EncoderVersion, User
-from training.models import RunState, TrainingRun
+from training.models import RunState, TrainingRun, TrainingRunQuerySet
 from training.runs import create_run
 
 PAUSE_AFTER_FAILURE = timedelta(minutes=5)  # also after a cancel: somebody wanted it to stop
@@ -15,32 +20,57 @@ LOOK_AGAIN = 600  # seconds until a catalog that had nothing to encode is looked
 
 def refresh_if_needed(catalog: Catalog) -> TrainingRun | None:
     """Queue an encode run if there is work for one and none waits, runs or has just failed."""
-    seen = f"encoded-{catalog.pk}"
-    if cache.get(seen) == catalog.items_version:
+    seen, state = f"encoded-{catalog.pk}", (catalog.items_version, encoder_settings())
+    if cache.get(seen) == state:
         return None  # nothing has changed since nothing was to be done
-    earlier = TrainingRun.objects.filter(catalog=catalog, kind=TrainingRun.Kind.ENCODE)
+    earlier = _encode_runs(catalog)
     stopped = earlier.filter(state__in=[RunState.FAILED, RunState.CANCELLED])
-    if (
-        earlier.going_on().exists()
-        or stopped.filter(ended_at__gt=Now() - PAUSE_AFTER_FAILURE).exists()
-    ):
+    just_stopped = stopped.filter(ended_at__gt=Now() - PAUSE_AFTER_FAILURE)
+    if earlier.going_on().exists() or just_stopped.exists():
         return None
     if not has_unencoded_items(catalog):
-        cache.set(seen, catalog.items_version, LOOK_AGAIN)
+        cache.set(seen, state, LOOK_AGAIN)
         return None
-    return create_run(catalog, TrainingRun.Kind.ENCODE)
+    return _create(catalog, None)
 
 
 def refresh_now(catalog: Catalog, user: User | None = None) -> TrainingRun:
     """Queue an encode run because somebody asked; or return the one that is going on."""
-    earlier = TrainingRun.objects.filter(catalog=catalog, kind=TrainingRun.Kind.ENCODE)
-    going_on = earlier.going_on().order_by("created_at").first()
-    return going_on or create_run(catalog, TrainingRun.Kind.ENCODE, user=user)
+    going_on = _encode_runs(catalog).going_on().order_by("created_at").first()
+    return going_on or _create(catalog, user)
 
 
 def has_unencoded_items(catalog: Catalog) -> bool:
-    """Whether an item has no vector, or one of an older wording, by the encoder used last."""
-    encoder = EncoderVersion.objects.order_by("-created_at").first()
+    """Whether an item has no vector by the present encoder, or one of an older wording."""
+    encoder = current_encoder(catalog)
     if encoder is None:
         return catalog.items.exists()
     return catalog.items.without_vector(encoder).exists()
+
+
+def current_encoder(catalog: Catalog) -> EncoderVersion | None:
+    """The encoder that the settings name, as the last run found it; None if it was never used."""
+    last = _encode_runs(catalog).filter(state=RunState.SUCCEEDED).order_by("-ended_at").first()
+    if last is None or last.parameters.get("encoder") != encoder_settings():
+        return None
+    return EncoderVersion.objects.filter(digest=last.environment.get("encoder", "")).first()
+
+
+def encoder_settings() -> dict[str, str | int]:
+    """What decides which vectors items get."""
+    return {
+        "model": settings.ENCODER_MODEL,
+        "pooling": settings.ENCODER_POOLING,
+        "query_prefix": settings.ENCODER_QUERY_PREFIX,
+        "item_prefix": settings.ENCODER_ITEM_PREFIX,
+        "max_tokens": settings.ENCODER_MAX_TOKENS,
+    }
+
+
+def _encode_runs(catalog: Catalog) -> TrainingRunQuerySet:
+    return TrainingRun.objects.filter(catalog=catalog, kind=TrainingRun.Kind.ENCODE)
+
+
+def _create(catalog: Catalog, user: User | None) -> TrainingRun:
+    parameters = {"encoder": encoder_settings()}
+    return create_run(catalog, TrainingRun.Kind.ENCODE, parameters, user)

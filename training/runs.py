@@ -142,9 +142,14 @@ def sweep() -> int:
 
 def tidy() -> None:
     """Forget old refreshes of embeddings, and the checkpoints of runs that will not be resumed."""
-    TrainingRun.objects.filter(
-        kind=TrainingRun.Kind.ENCODE, ended_at__lt=Now() - KEEP_ENCODE_RUNS
-    ).delete()
+    encoded = TrainingRun.objects.filter(kind=TrainingRun.Kind.ENCODE)
+    newest = (  # says which encoder a catalog's vectors are from
+        encoded.filter(state=RunState.SUCCEEDED)
+        .order_by("catalog", "-ended_at")
+        .distinct("catalog")
+        .values("pk")
+    )
+    encoded.filter(ended_at__lt=Now() - KEEP_ENCODE_RUNS).exclude(pk__in=newest).delete()
     kept = set(
         TrainingRun.objects.exclude(ended_at__lt=Now() - KEEP_CHECKPOINTS)
         .exclude(state=RunState.SUCCEEDED)

@@ -7,6 +7,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from training.console import find_catalog, follow
 from training.errors import TrainingFault
 from training.models import TrainingRun
+from training.refresh import encoder_settings
 from training.runs import create_claimed
 from training.watcher import owner_name
 
@@ -20,7 +21,12 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         catalog = find_catalog(options["catalog"])
         try:
-            run, lease = create_claimed(catalog, TrainingRun.Kind.ENCODE, owner_name())
+            run, lease = create_claimed(
+                catalog,
+                TrainingRun.Kind.ENCODE,
+                owner_name(),
+                {"encoder": encoder_settings()},
+            )
         except TrainingFault as fault:
             raise CommandError(str(fault)) from fault
         follow(run, lease, self.stdout.write)
