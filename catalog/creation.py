@@ -1,0 +1,44 @@
+"""Make a catalog."""
+
+import re
+
+from catalog.errors import CatalogError
+from catalog.models import EVENT_WEIGHTS, Catalog
+
+
+def create_catalog(
+    slug: str,
+    *,
+    kind: str,
+    name: str = "",
+    language: str = "en",
+    repeat_consumption: bool = False,
+) -> Catalog:
+    """A new, empty catalog, whose interactions have their kind's usual weights.
+
+    Raises
+    ------
+    CatalogError
+        When the slug cannot stand in an address, is taken, or the kind is unknown.
+    """
+    if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,49}", slug):
+        raise CatalogError(
+            f"'{slug}' cannot name a catalog: use 1 to 50 small letters, digits and hyphens."
+        )
+    if kind not in EVENT_WEIGHTS:
+        raise CatalogError(f"'{kind}' is no kind of item; there are {', '.join(EVENT_WEIGHTS)}.")
+    if not re.fullmatch(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,4})?", language):
+        raise CatalogError(f"'{language}' is no language code; write en, zh or the like.")
+    if Catalog.objects.filter(slug=slug).exists():
+        raise CatalogError(f"There is a catalog '{slug}' already.")
+    return Catalog.objects.create(
+        slug=slug,
+        name=name or slug.replace("-", " ").capitalize(),
+        item_kind=kind,
+        language=language,
+        repeat_consumption=repeat_consumption,
+        event_weights=EVENT_WEIGHTS[kind],
+        # News ages within days; a product stays what it is.
+        popularity_half_life_days=2.0 if kind == Catalog.ItemKind.ARTICLE else 30.0,
+        item_half_life_days=3.0 if kind == Catalog.ItemKind.ARTICLE else None,
+    )

@@ -1,0 +1,86 @@
+"""CSV files (RFC 4180, a header in the first row, UTF-8 with or without a byte order mark)."""
+
+import csv
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+from catalog.errors import CatalogError
+from catalog.importers.rows import BadRow, Layout, Rows, StagedRow
+
+LONGEST_CELL = 16 * 1024 * 1024  # characters; a missing quote would else swallow the whole file
+
+
+def read(path: Path, layout: Layout) -> Rows:
+    """Yield the rows below the header; a row that doesn't fit it is bad, the others go on.
+
+    Raises
+    ------
+    CatalogError
+        When the file is empty, or lacks a required column, or names one twice.
+    """
+    csv.field_size_limit(LONGEST_CELL)
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        reader = csv.reader(file, strict=True)
+        header = [name.strip() for name in _header(reader, path)]
+        _check_header(header, layout, path)
+        places = [header.index(name) if name in header else -1 for name in layout.columns]
+        extra = [
+            (place, name)
+            for place, name in enumerate(header)
+            if layout.keeps_extra and name not in layout.columns
+        ]
+        for line, cells in _cells(reader):
+            if isinstance(cells, BadRow):
+                yield cells
+            elif len(cells) != len(header):
+                yield BadRow(line, "", f"has {len(cells)} cells where the header has {len(header)}")
+            else:
+                yield _staged(line, cells, places, extra)
+
+
+def _header(reader: "csv._reader", path: Path) -> list[str]:
+    try:
+        return next(reader)
+    except StopIteration:
+        raise CatalogError(f"{path} is empty; its first row must name the columns.") from None
+    except csv.Error as error:
+        raise CatalogError(f"{path} is no CSV file: {error}.") from None
+
+
+def _check_header(header: list[str], layout: Layout, path: Path) -> None:
+    missing = [name for name in layout.required if name not in header]
+    if missing:
+        raise CatalogError(
+            f"{path} has no column {' and no column '.join(missing)}; its header is"
+            f" {', '.join(header)[:200]}."
+        )
+    twice = {name for name in header if header.count(name) > 1}
+    if twice:
+        raise CatalogError(f"{path} has the column {', '.join(sorted(twice))} more than once.")
+
+
+def _cells(reader: "csv._reader") -> Iterator[tuple[int, list[str] | BadRow]]:
+    """Each row with the line that it starts on; blank lines are passed over."""
+    while True:
+        line = reader.line_num + 1
+        try:
+            cells = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            yield line, BadRow(line, "", f"cannot be read: {error}")
+        else:
+            if cells:
+                yield line, cells
+
+
+def _staged(
+    line: int, cells: list[str], places: list[int], extra: list[tuple[int, str]]
+) -> StagedRow:
+    rest = {name: cells[place] for place, name in extra if cells[place]}
+    return (
+        line,
+        *[cells[place] if place >= 0 else None for place in places],
+        json.dumps(rest, ensure_ascii=False) if rest else None,
+    )

@@ -1,0 +1,134 @@
+"""Staged items → the catalog."""
+
+from catalog.importers import checks
+from catalog.importers.merging import Merged, faults, run
+from catalog.importers.rows import ITEMS
+from catalog.importers.staging import table_of
+from catalog.models import Catalog
+
+CHECKED = f"{table_of(ITEMS)}_checked"
+
+# A column that is empty in the whole file leaves alone what is stored.
+CLEANED = f"""
+CREATE TEMPORARY TABLE {CHECKED} ON COMMIT DROP AS
+WITH present AS (
+    SELECT bool_or(title <> '') AS title, bool_or(body <> '') AS body,
+        bool_or(category <> '') AS category, bool_or(price <> '') AS price,
+        bool_or(image <> '') AS image, bool_or(published_at <> '') AS published_at,
+        bool_or(available <> '') AS available,
+        bool_or(attributes <> '' OR extra <> '') AS attributes
+    FROM {table_of(ITEMS)}
+), cleaned AS (
+    SELECT line, {checks.trimmed("item_id")} AS item_id, {checks.trimmed("title")} AS title,
+        {checks.trimmed("body")} AS body,
+        regexp_replace({checks.trimmed("category")}, '\\s*>\\s*', ' > ', 'g') AS category,
+        {checks.trimmed("price")} AS price, {checks.trimmed("image")} AS image,
+        {checks.trimmed("published_at")} AS published_at,
+        lower({checks.trimmed("available")}) AS available,
+        {checks.trimmed("attributes")} AS attributes, extra
+    FROM {table_of(ITEMS)}
+), judged AS (
+    SELECT cleaned.*, stored.id AS stored_id, {
+    checks.fault(
+        ("item_id IS NULL", "item_id", "is missing"),
+        ("length(item_id) > 200", "item_id", "is longer than 200 characters"),
+        ("cleaned.title IS NULL AND (present.title OR stored.id IS NULL)", "title", "is missing"),
+        (
+            f"cleaned.price IS NOT NULL AND NOT {checks.is_number('cleaned.price')}",
+            "price",
+            "is not a number",
+        ),
+        ("cleaned.price::numeric < 0", "price", "is negative"),
+        ("cleaned.price::numeric >= 9999999999.995", "price", "is too large"),
+        (
+            "cleaned.image ~* '^[a-z][a-z0-9+.-]*:' AND cleaned.image !~* '^https?://'",
+            "image",
+            "is neither an http address nor a path",
+        ),
+        (
+            "cleaned.published_at IS NOT NULL AND NOT "
+            + checks.is_moment("cleaned.published_at"),
+            "published_at",
+            "is neither ISO 8601 nor seconds or milliseconds since 1970",
+        ),
+        (
+            f"cleaned.available NOT IN {checks.TRUE_WORDS}"
+            f" AND cleaned.available NOT IN {checks.FALSE_WORDS}",
+            "available",
+            "is not one of true, false, yes, no, 1, 0",
+        ),
+        (
+            "cleaned.attributes IS NOT NULL AND NOT " + checks.is_object("cleaned.attributes"),
+            "attributes",
+            "is not a JSON object",
+        ),
+        (
+            "extra IS NOT NULL AND NOT pg_input_is_valid(extra, 'jsonb')",
+            "attributes",
+            "hold a character that cannot be stored",
+        ),
+    )
+} AS fault
+    FROM cleaned CROSS JOIN present
+    LEFT JOIN catalog_item AS stored
+        ON stored.catalog_id = %(catalog)s AND stored.external_id = cleaned.item_id
+), ranked AS (
+    SELECT *, row_number() OVER (PARTITION BY item_id, fault IS NULL ORDER BY line DESC) AS place
+    FROM judged
+)
+SELECT ranked.line, ranked.item_id, ranked.stored_id,
+    COALESCE(
+        ranked.fault,
+        CASE WHEN place > 1 THEN ARRAY['item_id', 'comes again further down; the last row counts'] END
+    ) AS fault,
+    COALESCE(ranked.title, stored.title) AS title,
+    COALESCE(ranked.body, CASE WHEN present.body THEN '' ELSE stored.body END, '') AS body,
+    COALESCE(
+        ranked.category, CASE WHEN present.category THEN '' ELSE stored.category END, ''
+    ) AS category,
+    CASE WHEN present.price THEN CASE WHEN fault IS NULL THEN round(ranked.price::numeric, 2) END
+        ELSE stored.price END AS price,
+    COALESCE(ranked.image, CASE WHEN present.image THEN '' ELSE stored.image END, '') AS image,
+    CASE WHEN present.published_at
+        THEN CASE WHEN fault IS NULL THEN {checks.moment("ranked.published_at")} END
+        ELSE stored.published_at END AS published_at,
+    CASE WHEN present.available THEN COALESCE(ranked.available IN {checks.TRUE_WORDS}, true)
+        ELSE COALESCE(stored.available, true) END AS available,
+    CASE WHEN NOT present.attributes THEN COALESCE(stored.attributes, '{{}}')
+        WHEN fault IS NULL
+        THEN COALESCE(ranked.attributes, '{{}}')::jsonb || COALESCE(extra, '{{}}')::jsonb
+        END AS attributes
+FROM ranked CROSS JOIN present LEFT JOIN catalog_item AS stored ON stored.id = ranked.stored_id
+"""
+
+COLUMNS = "title, body, category, price, image, published_at, available, attributes"
+
+MERGE = f"""
+INSERT INTO catalog_item AS stored (
+    catalog_id, external_id, {COLUMNS}, created_at, updated_at
+)
+SELECT %(catalog)s, item_id, {COLUMNS}, now(), now()
+FROM {CHECKED} WHERE fault IS NULL ORDER BY line
+ON CONFLICT (catalog_id, external_id) DO UPDATE SET
+    ({COLUMNS}) = ROW (
+        excluded.title, excluded.body, excluded.category, excluded.price, excluded.image,
+        excluded.published_at, excluded.available, excluded.attributes
+    ),
+    updated_at = now()
+WHERE (
+    stored.title, stored.body, stored.category, stored.price, stored.image,
+    stored.published_at, stored.available, stored.attributes
+) IS DISTINCT FROM (
+    excluded.title, excluded.body, excluded.category, excluded.price, excluded.image,
+    excluded.published_at, excluded.available, excluded.attributes
+)
+RETURNING (xmax = 0)
+"""
+
+
+def merge(catalog: Catalog) -> Merged:
+    """Check the staged items and add or change those that differ. Call it in a transaction."""
+    parameters = {"catalog": catalog.pk}
+    run(CLEANED, parameters)
+    added = [is_new for (is_new,) in run(MERGE, parameters)]
+    return Merged(sum(added), len(added) - sum(added), faults(CHECKED))

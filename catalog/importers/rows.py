@@ -1,0 +1,95 @@
+"""The columns that a file may have, and what a reader hands on."""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime, time
+from decimal import Decimal
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The columns of one kind of file."""
+
+    kind: str  # items, users or interactions
+    columns: tuple[str, ...]
+    required: tuple[str, ...]  # must stand in every file
+    keeps_extra: bool  # unknown columns go to attributes; else they are left out
+
+
+ITEMS = Layout(
+    kind="items",
+    columns=(
+        "item_id",
+        "title",
+        "body",
+        "category",
+        "price",
+        "image",
+        "published_at",
+        "available",
+        "attributes",
+    ),
+    required=("item_id",),
+    keeps_extra=True,
+)
+USERS = Layout("users", ("user_id", "attributes"), ("user_id",), keeps_extra=True)
+INTERACTIONS = Layout(
+    kind="interactions",
+    columns=("user_id", "item_id", "timestamp", "type", "value"),
+    required=("user_id", "item_id", "timestamp", "type"),
+    keeps_extra=False,
+)
+
+
+@dataclass(frozen=True)
+class BadRow:
+    """A row that cannot be read or stored."""
+
+    line: int  # of the file, the first is 1; in Parquet the row
+    field: str  # '' = the row as a whole
+    reason: str
+
+
+# line, then the columns of the layout, then the unknown columns as a JSON object; None = nothing there
+StagedRow = tuple[int | str | None, ...]
+Rows = Iterator[StagedRow | BadRow]
+
+
+def as_text(value: object) -> str | None:
+    """One value as the staging table holds it."""
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, datetime | date | time):
+        return value.isoformat()
+    if isinstance(value, int | float | Decimal):
+        return None if value != value else str(value)  # NaN is how some writers say "nothing"
+    if isinstance(value, bytes):
+        return value.decode()
+    return json.dumps(value, ensure_ascii=False, default=as_text)
+
+
+def as_category(value: object) -> str | None:
+    """A category path, also when it comes as a list of its parts."""
+    if isinstance(value, list | tuple):
+        return " > ".join(str(part) for part in value)
+    return as_text(value)
+
+
+def staged(line: int, values: Mapping[str, object], layout: Layout) -> StagedRow:
+    """One row of named values as the staging table holds it."""
+    known = [
+        as_category(values.get(name)) if name == "category" else as_text(values.get(name))
+        for name in layout.columns
+    ]
+    extra = None
+    if layout.keeps_extra and len(values) > 0:
+        rest = {
+            name: value
+            for name, value in values.items()
+            if name not in layout.columns and value is not None and value != ""
+        }
+        extra = json.dumps(rest, ensure_ascii=False, default=as_text) if rest else None
+    return (line, *known, extra)

@@ -1,0 +1,94 @@
+"""Rows → a temporary table of text columns, by COPY. Nothing is checked here but what COPY refuses."""
+
+import time
+from collections.abc import Callable, Iterator
+
+from django.db import connection
+
+from catalog.importers.rows import BadRow, Layout, Rows, StagedRow
+
+Progress = Callable[[int], None]  # rows so far
+SECONDS_BETWEEN_REPORTS = 0.5
+
+
+def table_of(layout: Layout) -> str:
+    """The staging table's name; temporary, so each connection has its own."""
+    return f"import_{layout.kind}"
+
+
+def stage(layout: Layout, rows: Rows, bad: Callable[[BadRow], None], progress: Progress) -> int:
+    """Copy rows into a fresh staging table.
+
+    Parameters
+    ----------
+    rows
+        From a reader; bad rows among them are handed to `bad`.
+    progress
+        Told the number of rows now and then, and at the end.
+
+    Returns
+    -------
+    int
+        How many rows there were, bad ones included.
+    """
+    name = table_of(layout)
+    columns = ", ".join(f'"{column}" text' for column in (*layout.columns, "extra"))
+    counted = _Counter(rows, progress)
+    with connection.cursor() as cursor:
+        cursor.execute(f"DROP TABLE IF EXISTS {name}")
+        cursor.execute(f"CREATE TEMPORARY TABLE {name} (line bigint, {columns})")
+        with cursor.copy(f"COPY {name} FROM STDIN") as copy:
+            for row in counted:
+                if isinstance(row, BadRow):
+                    bad(row)
+                elif fault := _refused_by_copy(row):
+                    bad(BadRow(int(row[0] or 0), "", fault))
+                else:
+                    copy.write_row(row)
+        cursor.execute(f"ANALYZE {name}")
+    progress(counted.rows)
+    return counted.rows
+
+
+def drop(*layouts: Layout) -> None:
+    """Let go of staging tables; the connection may live on."""
+    with connection.cursor() as cursor:
+        for layout in layouts:
+            cursor.execute(f"DROP TABLE IF EXISTS {table_of(layout)}, {table_of(layout)}_checked")
+
+
+class _Counter:
+    """Counts rows as they pass, and reports by the clock."""
+
+    def __init__(self, rows: Rows, progress: Progress) -> None:
+        self._source = rows
+        self._progress = progress
+        self.rows = 0
+
+    def __iter__(self) -> Iterator[StagedRow | BadRow]:
+        due = time.monotonic() + SECONDS_BETWEEN_REPORTS
+        for row in self._source:
+            self.rows += 1
+            if self.rows % 1000 == 0 and time.monotonic() > due:
+                self._progress(self.rows)
+                due = time.monotonic() + SECONDS_BETWEEN_REPORTS
+            yield row
+
+
+def _refused_by_copy(row: StagedRow) -> str:
+    """Why PostgreSQL cannot hold this text; '' = it can."""
+    for value in row:
+        if isinstance(value, str):
+            if "\0" in value:
+                return "holds a NUL character"
+            if not value.isascii() and _has_surrogate(value):
+                return "holds half of a surrogate pair, which is no character"
+    return ""
+
+
+def _has_surrogate(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return True
+    return False

@@ -1,0 +1,35 @@
+"""Make a catalog."""
+
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from catalog.creation import create_catalog
+from catalog.errors import CatalogError
+from catalog.models import EVENT_WEIGHTS
+
+
+class Command(BaseCommand):
+    help = "Make a new, empty catalog."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("slug", help="its name in addresses and commands")
+        parser.add_argument("--kind", required=True, choices=sorted(EVENT_WEIGHTS))
+        parser.add_argument("--name", default="", help="what pages call it")
+        parser.add_argument("--language", default="en")
+        parser.add_argument(
+            "--repeat-consumption", action="store_true", help="people take an item again: groceries"
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        try:
+            catalog = create_catalog(
+                options["slug"],
+                kind=options["kind"],
+                name=options["name"],
+                language=options["language"],
+                repeat_consumption=options["repeat_consumption"],
+            )
+        except CatalogError as error:
+            raise CommandError(str(error)) from None
+        self.stdout.write(f"made catalog {catalog.slug}; next: manage.py import_data {catalog.slug}")
