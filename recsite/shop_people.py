@@ -1,0 +1,141 @@
+"""The person behind the shop's pages: their history, and whose eyes a visitor looks through."""
+
+from typing import Any
+from urllib.parse import urlencode
+
+from django.contrib import messages
+from django.core.paginator import Paginator
+from django.db.models import Count, Max, Min, Q, QuerySet, TextField
+from django.db.models.functions import Cast
+from django.http import HttpResponse, HttpResponseForbidden
+from django.shortcuts import redirect, render
+from django.urls import path
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_GET, require_POST
+
+from catalog import privacy
+from catalog.models import Catalog, Interaction, User
+from recsite import account
+from recsite.account import SiteRequest
+from recsite.shelves import with_catalog
+from recsite.shopfront import shop_catalog, shop_page
+
+HISTORY_PAGE = 40  # interactions
+PEOPLE_PAGE = 24
+TASTES = 8  # aisles shown as somebody's taste
+TYPE_WORDS = {
+    "view": "looked at",
+    "click": "opened",
+    "add": "put in the cart",
+    "purchase": "bought",
+    "like": "liked",
+    "rate": "rated",
+    "hide": "wants less of",
+    "read": "read",
+}
+
+
+@never_cache
+@require_GET
+def profile(request: SiteRequest) -> HttpResponse:
+    """What the shop knows about this person, and the button that forgets it."""
+    catalog = shop_catalog()
+    history = Interaction.objects.none()
+    if request.person.pk is not None:
+        history = Interaction.objects.history_of(request.person.pk, catalog.pk)
+    page = Paginator(history.with_items(), HISTORY_PAGE).get_page(request.GET.get("page"))
+    rows = list(page.object_list)
+    with_catalog(catalog, [row.item for row in rows])
+    context = {
+        **_known(history),
+        "page": page,
+        "page_range": page.paginator.get_elided_page_range(page.number, on_each_side=2, on_ends=1),
+        "rows": [(row, TYPE_WORDS.get(row.type, row.type)) for row in rows],
+        "facts": _facts(request.person),
+        "may_forget": not account.is_looking_through(request),
+    }
+    return shop_page(request, "shop/profile.html", catalog, context)
+
+
+def _known(history: QuerySet[Interaction]) -> dict[str, Any]:
+    """Counts by type, the span of time, and the aisles most bought from."""
+    by_type = history.order_by().values_list("type").annotate(rows=Count("pk"))
+    span = history.aggregate(first=Min("timestamp"), last=Max("timestamp"))
+    tastes = (
+        history.order_by()
+        .exclude(type="hide")
+        .exclude(item__category="")
+        .values_list("item__category")
+        .annotate(rows=Count("pk"))
+        .order_by("-rows", "item__category")
+    )
+    return {
+        "counts": [(TYPE_WORDS.get(kind, kind), rows) for kind, rows in by_type.order_by("-rows")],
+        "span": span,
+        "tastes": list(tastes[:TASTES]),
+    }
+
+
+def _facts(person: User) -> list[tuple[str, str]]:
+    """What the data says about a household, in words."""
+    return [
+        (name.replace("_", " ").capitalize(), str(value))
+        for name, value in person.attributes.items()
+        if isinstance(value, str | int | float) and value != ""
+    ]
+
+
+@require_POST
+def forget(request: SiteRequest) -> HttpResponse:
+    """Erase what this shop knows about the person."""
+    if account.is_looking_through(request):
+        return HttpResponseForbidden("This is a demo person's history, not yours to erase.")
+    gone = privacy.forget(request.person, shop_catalog()) if request.person.pk else {}
+    messages.success(request, f"Forgotten: {gone.get('interactions', 0)} things that you did here.")
+    return redirect("shop:profile")
+
+
+@never_cache
+@require_GET
+def people(request: SiteRequest) -> HttpResponse:
+    """Demo people to look through, searched by number or by what is known about them."""
+    catalog = Catalog.objects.filter(slug="shop").first()
+    text = " ".join(request.GET.get("q", "").replace("\x00", " ").split())[:100]
+    found = account.demo_people()
+    for word in text.split()[:6]:
+        known = Cast("attributes", TextField())
+        found = found.annotate(known=known).filter(
+            Q(external_id__icontains=word) | Q(known__icontains=word)
+        )
+    page = Paginator(found.order_by("pk"), PEOPLE_PAGE).get_page(request.GET.get("page"))
+    shown = list(page.object_list)
+    next_url = account.next_url(request, "shop:home")
+    context = {
+        "people_text": text,
+        "people_query": f"{urlencode({'q': text, 'next': next_url})}&",
+        "page": page,
+        "page_range": page.paginator.get_elided_page_range(page.number, on_each_side=2, on_ends=1),
+        "people": [(person, rows, _facts(person)[:4]) for person, rows in _with_counts(shown)],
+        "next": next_url,
+    }
+    if catalog is None:
+        return render(request, "shop/people.html", context)
+    return shop_page(request, "shop/people.html", catalog, context)
+
+
+def _with_counts(shown: list[User]) -> list[tuple[User, int]]:
+    """Each person with the number of their interactions, in one query."""
+    counts = dict(
+        Interaction.objects.filter(user__in=shown)
+        .order_by()
+        .values_list("user_id")
+        .annotate(rows=Count("pk"))
+    )
+    return [(person, counts.get(person.pk, 0)) for person in shown]
+
+
+urlpatterns = [
+    path("profile/", profile, name="profile"),
+    path("profile/forget/", forget, name="forget"),
+    path("people/", people, name="people"),
+]

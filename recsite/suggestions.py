@@ -1,0 +1,43 @@
+"""What a search box offers while somebody types: aisles and items whose names hold the words."""
+
+from django.contrib.postgres.search import TrigramWordSimilarity
+from django.db.models import Case, Q, Value, When
+from django.db.models.functions import Length
+
+from catalog.models import Catalog, Item
+from recsite.aisles import Aisle, aisles_of
+from recsite.shelves import with_catalog
+
+SHORTEST = 2  # characters, for aisles
+SHORTEST_FOR_ITEMS = 3  # characters; the trigram index has no answer for less
+MOST_AISLES = 3
+MOST_ITEMS = 6
+CLOSE_ENOUGH = 0.4  # word similarity that forgives a typing error
+
+
+def suggest(catalog: Catalog, text: str) -> tuple[list[Aisle], list[Item]]:
+    """Aisles, larger ones first, and items, those that begin with the text first."""
+    if len(text) < SHORTEST:
+        return [], []
+    aisles = [
+        aisle for aisle in aisles_of(catalog).by_path.values() if text.lower() in aisle.name.lower()
+    ]
+    aisles.sort(key=lambda aisle: (len(aisle.parents), -aisle.count))
+    items = _items(catalog, text) if len(text) >= SHORTEST_FOR_ITEMS else []
+    return aisles[:MOST_AISLES], with_catalog(catalog, items)
+
+
+def _items(catalog: Catalog, text: str) -> list[Item]:
+    """Items that hold every word; if there is none, those that come close."""
+    sold = Item.objects.filter(catalog=catalog, available=True).defer("body", "search")
+    every_word = Q()
+    for word in text.split()[:8]:
+        every_word &= Q(title__icontains=word)
+    begins = Case(When(title__istartswith=text, then=Value(0)), default=Value(1))
+    found = list(sold.filter(every_word).order_by(begins, Length("title"), "pk")[:MOST_ITEMS])
+    if found:
+        return found
+    close = sold.filter(title__trigram_word_similar=text).annotate(
+        likeness=TrigramWordSimilarity(text, "title")
+    )
+    return list(close.filter(likeness__gte=CLOSE_ENOUGH).order_by("-likeness", "pk")[:MOST_ITEMS])

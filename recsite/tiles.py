@@ -1,0 +1,124 @@
+"""Pictures for items that have none: a drawing chosen by the words of the category.
+
+No photo is invented. A tile is three things: a drawing from static/icons.svg, a colour, and a
+backdrop that varies from item to item, so that neighbours of one kind can be told apart.
+"""
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+
+from catalog.models import Item
+
+BACKDROPS = 6  # motif-0 … motif-5 in static/icons.svg
+
+# The first rule whose words occur decides; from the particular to the general. Words are matched
+# from their beginning, so "cook" would match "cookies", and "cookies" wouldn't match "cook".
+RULES: tuple[tuple[str, str, str], ...] = (
+    # words (a regular expression), drawing, colour
+    (r"gift card|greeting|card", "card", "rose"),
+    (r"magazine|newspaper|book", "paper", "stone"),
+    (r"cat |cats|dog |dogs|pet |pets|litter|bird", "paw", "apricot"),
+    (r"baby|infant|diaper", "baby", "sky"),
+    (r"pizza", "pizza", "brick"),
+    (r"ice cream|sherb|novelt|water ice|popsicle|frozen dessert|whipped", "icecream", "rose"),
+    (r"frozen potato|frzn potato|french fr", "potato", "sky"),
+    (
+        r"frozen (meat|dinner|meal|entree)|frzn meat|dinner|entree|lunch combo|lunchable",
+        "meal",
+        "dusk",
+    ),
+    (r"frozen|frzn|ice\b", "snow", "sea"),
+    (r"yogurt|pudding|gelatin", "yogurt", "rose"),
+    (r"cheese", "cheese", "lemon"),
+    (r"egg", "egg", "wheat"),
+    (r"butter|margarine|spread", "butter", "lemon"),
+    (r"milk|cream|dairy", "milk", "sky"),
+    (r"coffee|tea\b|teas|cocoa|hot drink", "cup", "apricot"),
+    (r"beer|ale\b|ales|malt|cider", "beer", "wheat"),
+    (r"wine|spirit|liquor|champagne|vodka|whisk", "glass", "plum"),
+    (r"juice|nectar|lemonade|drink mix|punch", "juice", "apricot"),
+    (r"soft drink|soda|cola|energy|isotonic|sports drink|tonic", "soda", "brick"),
+    (r"water", "bottle", "sea"),
+    (r"cookie|biscuit|cone", "cookie", "apricot"),
+    (r"cracker|breakfast bar|granola|snack bar|wholesome snack|convenient", "box", "wheat"),
+    (r"chip|snack|popcorn|pretzel|nut\b|nuts", "chips", "apricot"),
+    (r"candy|chocolate|gum\b|mint|sweetener|sugar", "candy", "rose"),
+    (r"cake|pastry|pie\b|pies|donut|doughnut|muffin|sweet goods|dessert|cupcake", "cake", "plum"),
+    (r"bread|bun\b|buns|roll|bagel|tortilla|dough|baked|bakery|croissant", "bread", "wheat"),
+    (r"cereal|oat|mix|flour|rice|baking|stuffing", "box", "wheat"),
+    (r"pasta|noodle|macaroni|spaghetti", "pasta", "lemon"),
+    (r"soup|broth|chili|stew", "bowl", "brick"),
+    (r"spice|season|extract|salt|pepper mill", "spice", "brick"),
+    (r"jam|jelly|jellies|peanut|honey|syrup|preserve|pickle|relish|olive", "jar", "plum"),
+    (
+        r"sauce|condiment|dressing|mayo|ketchup|mustard|salsa|dip|oil|vinegar|shortening",
+        "bottle",
+        "brick",
+    ),
+    (r"banana|tropical", "banana", "lemon"),
+    (r"citrus|orange|lemon|lime|grapefruit|clementine", "citrus", "apricot"),
+    (r"berr|grape|cherr", "berry", "plum"),
+    (r"tomato", "tomato", "brick"),
+    (r"potato|onion|mushroom|root", "potato", "apricot"),
+    (r"carrot", "carrot", "apricot"),
+    (r"salad|lettuce|herb|greens|spinach|cabbage|celery", "leaf", "leaf"),
+    (r"shelf stable|canned|can\b|beans|hispanic|mexican|oriental|asian|ethnic", "can", "fern"),
+    (r"chicken|poultry|turkey|duck", "drumstick", "apricot"),
+    (r"sausage|hot ?dog|bacon|lunch ?meat|deli meat|frank|ham\b", "sausage", "brick"),
+    (r"seafood|fish|shrimp|salmon|tuna|crab", "fish", "sea"),
+    (r"beef|pork|lamb|veal|meat|steak", "steak", "brick"),
+    (r"fruit|apple|pear|melon|stone", "apple", "leaf"),
+    (r"vegetable|produce|pepper|corn|squash|broccoli|organic", "carrot", "leaf"),
+    (r"laundry|detergent|bleach|softener|clean|dish|air care|spray", "spray", "sea"),
+    (r"tissue|paper|towel|napkin|wrap|trash|foil|plate|cup", "roll", "sky"),
+    (r"hair|soap|lotion|bath|deodorant|shampoo|skin|shav|razor|hygiene|feminine", "soap", "dusk"),
+    (r"oral|tooth|dental", "tube", "sea"),
+    (r"makeup|make-up|cosmetic|fragrance|nail", "lipstick", "rose"),
+    (
+        r"vitamin|cold|flu\b|pain|health|medic|first aid|diet|antacid|laxative|remed",
+        "pills",
+        "fern",
+    ),
+    (r"flor|flower|bouquet|rose", "flower", "rose"),
+    (r"garden|plant|seed|lawn", "plant", "fern"),
+    (r"stationery|school|office|pen\b|party|toy|craft", "pencil", "dusk"),
+    (r"kitchen|cook|housewares|pan\b|glassware|utensil", "pan", "stone"),
+    (r"travel|leisure|luggage|auto", "case", "stone"),
+    (r"deli|chef|restaurant|prepared|salad bar", "bowl", "fern"),
+    (r"nutrition|natural", "leaf", "fern"),
+    (r"drug|general merchandise", "soap", "dusk"),
+    (r"grocery|pantry", "bag", "fern"),
+)
+COMPILED = tuple((re.compile(rf"\b(?:{words})"), drawing, hue) for words, drawing, hue in RULES)
+
+
+@dataclass(frozen=True)
+class Tile:
+    """What a template needs to draw an item or a category."""
+
+    drawing: str  # id of a symbol in static/icons.svg
+    hue: str  # class hue-… in the stylesheet
+    backdrop: int  # motif-…
+
+
+def tile_for(item: Item) -> Tile:
+    """The tile of an item."""
+    drawing, hue = _choose(item.category)
+    return Tile(drawing, hue, (item.pk or 0) % BACKDROPS)
+
+
+def tile_for_category(path: str) -> Tile:
+    """The tile of a category."""
+    drawing, hue = _choose(path)
+    return Tile(drawing, hue, sum(path.encode()) % BACKDROPS)
+
+
+@lru_cache(maxsize=4096)
+def _choose(path: str) -> tuple[str, str]:
+    """Drawing and colour; the last part of the path knows best, so it is asked first."""
+    for part in reversed(path.lower().split(" > ")):
+        for pattern, drawing, hue in COMPILED:
+            if pattern.search(part):
+                return drawing, hue
+    return "basket", "stone"
