@@ -229,7 +229,8 @@ CELERY_TASK_DEFAULT_QUEUE = "fast"  # a worker of its own takes the queue "train
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_TASK_PUBLISH_RETRY = False
-CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = 3.0  # seconds
+# Threads that watch the process of a run; a forked pool would not hear that its worker stops.
+CELERY_WORKER_POOL = "threads"
 CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
 CELERY_TIMEZONE = TIME_ZONE
 # A message that no worker took by the time of the next one is dropped: they all say the same.
