@@ -22,6 +22,7 @@ from recsite.account import SiteRequest
 from recsite.stories import Opinions, Shelf, Story
 
 SLUG = "news"
+FOR_YOU = 9  # stories on the front page
 FEED_PAGE = 10  # stories
 LAST_PAGE = 50
 PAGES_BY_THEMSELVES = 3  # the feed goes on without a click until here
@@ -99,7 +100,7 @@ def home(request: SiteRequest) -> HttpResponse:
         return _not_printed_yet(request)
     top = edition.recommended("news-top", 5, only_sources=("popular", "fresh"))
     shown = [story.item.pk for story in top.stories]
-    for_you = edition.recommended("news-home", FEED_PAGE, exclude=shown)
+    for_you = edition.recommended("news-home", FOR_YOU, exclude=shown)
     shown += [story.item.pk for story in for_you.stories]
     latest = _latest(edition, 8, shown)
     shown += [story.item.pk for story in latest.stories]
