@@ -120,15 +120,13 @@ def _count(texts: Sequence[str]) -> tuple[list[str], FloatArray]:
 
 def _pleasure(paper: _Paper, taste: FloatArray, rng: np.random.Generator) -> FloatArray:
     """(N,) how much each article pleases this reader; about 0 on average, log-odds."""
-    interest = np.zeros(len(paper.words))  # (V,)
-    if paper.words:
-        share = taste @ paper.word_share  # (V,)
-        chosen = rng.choice(len(paper.words), size=WORDS_A_READER, p=share / share.sum())
-        interest[chosen] = 1.0
-    return (
-        np.log(taste[paper.section] * len(paper.sections) + 0.05)
-        + WORD_WEIGHT * paper.weight @ interest
-    )
+    likes_section = np.log(taste[paper.section] * len(paper.sections) + 0.05)  # (N,)
+    if not paper.words:
+        return likes_section
+    share = taste @ paper.word_share  # (V,)
+    interests = np.unique(rng.choice(len(paper.words), WORDS_A_READER, p=share / share.sum()))
+    likes_words: FloatArray = paper.weight[:, interests].sum(axis=1)  # (N,)
+    return likes_section + WORD_WEIGHT * likes_words
 
 
 def _life(
