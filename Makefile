@@ -10,7 +10,7 @@ demo: .venv/.demo
 	@exec $(BIN)/python manage.py demo
 
 test: .venv/.dev
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -m 'not (gpu or network)'
 
 check: .venv/.dev
 	$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/lint-imports

@@ -29,7 +29,7 @@ def prepare(console: Console) -> None:
         console.print("  static files …")
         call_command("collectstatic", verbosity=0, interactive=False, clear=True)
         kept.write_text(stamp)
-    _make_admin()
+    make_admin()
 
 
 def say_who(console: Console, address: Address) -> None:
@@ -43,10 +43,10 @@ def say_who(console: Console, address: Address) -> None:
         f"  news       {address.url}/news/",
         f"  dashboard  {address.url}/dashboard/   name: {ADMIN}   password: {known}",
     ):
-        console.print(text, markup=False, highlight=False, soft_wrap=True)
+        console.print(text)
 
 
-def _make_admin() -> None:
+def make_admin() -> None:
     """Make the admin once, with a generated password that only this user can read again."""
     if User.objects.filter(username=ADMIN).exists():
         return

@@ -38,9 +38,8 @@ def steps() -> list[Step]:
     recent = Q(ended_at=None) | Q(ended_at__gt=Now() - timedelta(minutes=1))
     for run in TrainingRun.objects.filter(recent).select_related("catalog").order_by("created_at"):
         text = f"{run.catalog.slug}: {run.kind} {'' if run.is_over else run.stage or run.state}"
-        fault = (
-            f"{run.state} {run.error}" if run.is_over and run.state != RunState.SUCCEEDED else ""
-        )
+        failed = run.is_over and run.state != RunState.SUCCEEDED
+        fault = f"{run.state}: {run.error}".rstrip(": ") if failed else ""
         found.append(Step(f"run {run.pk}", text.strip(), run.progress, run.is_over, fault))
     return found
 
@@ -85,7 +84,7 @@ class Progressing:
         bar = self.bars.pop(step.key, None)
         if self.live and bar is not None:
             self.live.remove_task(bar)
-        self.console.print(f"  {step.text}: {step.fault or 'done'}", markup=False, highlight=False)
+        self.console.print(f"  {step.text}: {step.fault or 'done'}")
 
     def _go_on(self, step: Step) -> None:
         share = step.share or 0.0
@@ -96,4 +95,4 @@ class Progressing:
             self.said[step.key] = share
         elif share >= self.said.get(step.key, -1.0) + LINE_EVERY:
             self.said[step.key] = share
-            self.console.print(f"  {step.text} {share:.0%}", markup=False, highlight=False)
+            self.console.print(f"  {step.text} {share:.0%}")

@@ -22,7 +22,7 @@ from recsite.address import Address, check_free, read_address
 from recsite.children import Child, Children, end_leftovers, python
 from recsite.faults import SetupFault
 from recsite.progress import Progressing
-from training.models import TrainingRun
+from training.models import RunState, TrainingRun
 from training.runs import create_run
 
 DEMO_CATALOGS = ("news", "shop")
@@ -47,7 +47,7 @@ def run(console: Console) -> None:
         if ended := end_leftovers(var):
             console.print(f"  ended {ended} processes that a killed demo had left behind")
         check_free(address)
-        console.print(f"Recsite: data in {var}, logs in {var / 'log'}", markup=False)
+        console.print(f"Recsite, {settings.DEMO_SCALE} demo: data in {var}, logs in {var / 'log'}")
         first_start.prepare(console)
         children = Children(var, _environment(address))
         try:
@@ -103,14 +103,12 @@ def _serve(console: Console, address: Address, children: Children, stopping: _St
     try:
         while not stopping.asked:
             for line in children.watch():
-                console.print(f"  {line}", markup=False)
+                console.print(f"  {line}")
             busy = progressing.show()
             if not ready and _pages_answer(address):
                 ready = True
                 first_start.say_who(console, address)
-                console.print(
-                    f"ready: {address.url}", markup=False, highlight=False, soft_wrap=True
-                )
+                console.print(f"ready: {address.url}")
                 for child in (_worker("training", 10), _worker("fast", 5), _beat()):
                     children.start(child)
             if not ready and time.monotonic() - started > READY_TIMEOUT:
@@ -130,7 +128,7 @@ def _serve(console: Console, address: Address, children: Children, stopping: _St
 
 def _web(address: Address) -> Child:
     command = python("-m", "granian", "--interface", "wsgi", "--no-ws", "--workers", "1")
-    command += ["--blocking-threads", "8", "--host", address.host, "--port", str(address.port)]
+    command += ["--blocking-threads", "4", "--host", address.host, "--port", str(address.port)]
     return Child("web", [*command, "recsite.wsgi:application"])
 
 
@@ -144,10 +142,11 @@ def _loader(slug: str) -> Child:
 
 def _worker(queue: str, niceness: int) -> Child:
     command = python("-m", "celery", "-A", "recsite.celery", "worker", "--queues", queue)
-    command += ["--hostname", f"{queue}@%h", "--concurrency", "1", "--loglevel", "INFO"]
+    slots = "1" if queue == "training" else "4"  # threads that mostly wait for a run's process
+    command += ["--hostname", f"{queue}@%h", "--concurrency", slots, "--loglevel", "INFO"]
     command += ["--without-gossip", "--without-mingle"]
-    # SIGQUIT is Celery's soft shutdown: a task is handed back, not waited for.
-    return Child(f"worker-{queue}", command, stop_signal=signal.SIGQUIT, niceness=niceness)
+    # On SIGTERM the worker hands its runs back to the queue: training/watcher.py.
+    return Child(f"worker-{queue}", command, niceness=niceness)
 
 
 def _beat() -> Child:
@@ -175,7 +174,8 @@ def _train_what_has_no_model() -> None:
     """Queue the first vectors and the first training of each demo catalog."""
     for catalog in Catalog.objects.filter(slug__in=DEMO_CATALOGS, live_bundle=""):
         for kind in (TrainingRun.Kind.ENCODE, TrainingRun.Kind.TRAIN):
-            if not TrainingRun.objects.filter(catalog=catalog, kind=kind).exists():
+            runs = TrainingRun.objects.filter(catalog=catalog, kind=kind)
+            if not runs.exclude(state__in=[RunState.FAILED, RunState.CANCELLED]).exists():
                 create_run(catalog, kind)
 
 

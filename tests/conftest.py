@@ -1,5 +1,7 @@
 """What every test may need."""
 
+import os
+import shutil
 from collections.abc import Iterator
 
 import pytest
@@ -25,3 +27,46 @@ def empty_cache(db: None) -> Iterator[None]:
     cache.clear()
     yield
     cache.clear()
+
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+NO_BROWSER = "no Chromium was found"
+
+
+def chromium() -> str | None:
+    """The browser that the tests drive: CHROMIUM says which, otherwise the system's."""
+    found = (shutil.which(name) for name in (os.environ.get("CHROMIUM", ""), *BROWSERS) if name)
+    return next((path for path in found if path), None)
+
+
+@pytest.fixture(scope="session")
+def chromium_path() -> str:
+    """For playwright's `executable_path`."""
+    path = chromium()
+    if path is None:
+        pytest.skip(NO_BROWSER)
+    return path
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave out what needs a browser where there is none."""
+    if chromium() is None:
+        for item in items:
+            if item.get_closest_marker("browser"):
+                item.add_marker(pytest.mark.skip(reason=NO_BROWSER))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say loudly which tests were left out for want of a browser."""
+    skipped = terminalreporter.stats.get("skipped", [])
+    left_out = sorted(report.nodeid for report in skipped if NO_BROWSER in str(report.longrepr))
+    if not left_out:
+        return
+    terminalreporter.section("LEFT OUT: NO BROWSER", sep="!", red=True, bold=True)
+    for name in left_out:
+        terminalreporter.line(name, red=True)
+    terminalreporter.line(
+        f"{len(left_out)} tests did not run, because {NO_BROWSER}. Install it (Debian: apt install "
+        "chromium), or name it in CHROMIUM, and run make test again.",
+        red=True,
+    )

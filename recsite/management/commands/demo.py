@@ -13,4 +13,4 @@ class Command(BaseCommand):
     requires_system_checks = ()
 
     def handle(self, *args: Any, **options: Any) -> None:
-        supervisor.run(Console(soft_wrap=True))
+        supervisor.run(Console(soft_wrap=True, markup=False, highlight=False))
