@@ -1,13 +1,173 @@
-"""The path of a request, a line a stage."""
+"""The path of a request, a line a stage. ① is the page or the API that asks."""
 
-from ranking.types import Query, Slate
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+import numpy as np
+
+from catalog.events import log_slate
+from catalog.models import Catalog, Item, SlateLog
+from ranking import explain
+from ranking.context import read_context
+from ranking.filters import allowed_items, drop_near_duplicates
+from ranking.query import find
+from ranking.rankers.blend import score
+from ranking.rerank import diversify
+from ranking.serving import current, vector_of_query
+from ranking.sources.union import empty_candidates, retrieve
+from ranking.state import RankingState
+from ranking.types import Candidates, Query, Slate, SlateItem, Stage, UserContext
+
+PERSONAL_SHARE = 0.25  # of a search result's score that is the person's taste
+
+
+@dataclass
+class Trace:
+    """Collects what each stage did."""
+
+    stages: list[Stage] = field(default_factory=list)
+
+    @contextmanager
+    def stage(self, name: str, entered: int) -> Iterator[list[int | dict[str, int]]]:
+        """Time a stage; the block appends how many candidates left, and its own counts."""
+        began, out = time.perf_counter(), list[int | dict[str, int]]()
+        yield out
+        took = (time.perf_counter() - began) * 1e3
+        left = next((value for value in out if isinstance(value, int)), entered)
+        detail = next((value for value in out if isinstance(value, dict)), {})
+        self.stages.append(Stage(name, entered, left, round(took, 3), detail))
 
 
 def recommend(query: Query) -> Slate:
-    """Answer a request for recommendations."""
-    raise LookupError("not there yet")
+    """Answer a request for recommendations, and log what was shown.
+
+    Raises
+    ------
+    Catalog.DoesNotExist
+        There is no such catalog.
+    """
+    trace = Trace()
+    catalog = Catalog.objects.get(slug=query.catalog_slug)
+    state, _ = current(catalog)
+    with trace.stage("context", 0) as out:  # ②
+        context = read_context(query, catalog, state.items)
+        out += [0, {"interactions": len(context.rows)}]
+    candidates = rank(state, context, query, trace)  # ④ – ⑦
+    with trace.stage("diversity", len(candidates)) as out:  # ⑨
+        chosen = diversify(state, context, candidates, query.size)
+        out.append(len(chosen))
+    return _finish(query, catalog, state, context, chosen, trace, total=len(candidates))  # ⑩
+
+
+def rank(state: RankingState, context: UserContext, query: Query, trace: Trace) -> Candidates:
+    """④ – ⑦: candidates of one person, best first. Evaluation calls this very function."""
+    with trace.stage("allowed", len(state.items)) as out:  # ⑦ the rules that need no score
+        allowed, removed = allowed_items(state, context, query)
+        out += [int(allowed.sum()), removed]
+    with trace.stage("sources", int(allowed.sum())) as out:  # ④
+        candidates = retrieve(state, context, query, allowed)
+        found = (~np.isnan(candidates.source_ranks)).sum(axis=0)
+        out += [len(candidates), dict(zip(candidates.source_names, map(int, found), strict=True))]
+    with trace.stage("ranker", len(candidates)):  # ⑤ ⑥
+        candidates.scores = score(state, context, candidates, query)
+    with trace.stage("near-duplicates", len(candidates)) as out:  # ⑦
+        best_first = candidates.keep(np.argsort(-candidates.scores, kind="stable"))
+        unique = drop_near_duplicates(state, context, best_first)
+        out.append(len(unique))
+    return unique
 
 
 def search(query: Query) -> Slate:
-    """Answer a search."""
-    raise LookupError("not there yet")
+    """Answer a search: ③ finds by words and by meaning, then the same path as any request."""
+    trace = Trace()
+    catalog = Catalog.objects.get(slug=query.catalog_slug)
+    state, encoder = current(catalog)
+    with trace.stage("context", 0) as out:  # ②
+        context = read_context(query, catalog, state.items)
+        out += [0, {"interactions": len(context.rows)}]
+    with trace.stage("query", len(state.items)) as out:  # ③ ④
+        vector = vector_of_query(query.text) if encoder else None
+        rows, relevance, total = find(query.text, catalog, state.items, encoder, vector)
+        allowed = allowed_items(state, _nobody(context), query)[0][rows]
+        candidates, relevance = empty_candidates(rows[allowed]), relevance[allowed]
+        out.append(len(candidates))
+    with trace.stage("ranker", len(candidates)):  # ⑤ ⑥
+        personal = score(state, context, candidates, query) if len(context.rows) else relevance
+        candidates.scores = (1 - PERSONAL_SHARE) * relevance + PERSONAL_SHARE * personal
+    chosen = candidates.keep(np.argsort(-candidates.scores, kind="stable")[: query.size])
+    return _finish(query, catalog, state, context, chosen, trace, total)  # ⑩
+
+
+def _nobody(context: UserContext) -> UserContext:
+    """The same moment without a history: a search may find what was seen."""
+    nothing = slice(0, 0)
+    return UserContext(
+        context.user_id,
+        context.rows[nothing],
+        context.types[nothing],
+        context.timestamps[nothing],
+        context.weights[nothing],
+        context.now,
+    )
+
+
+def _finish(
+    query: Query,
+    catalog: Catalog,
+    state: RankingState,
+    context: UserContext,
+    chosen: Candidates,
+    trace: Trace,
+    total: int,
+) -> Slate:
+    """⑩ Name the reasons, write the slate log, answer."""
+    because = explain.closest_recent(state, context, chosen.rows)
+    wanted = [int(state.items.ids[row]) for row in because if row >= 0]
+    titles = dict(Item.objects.filter(pk__in=wanted).values_list("pk", "title")) if wanted else {}
+    items = []
+    for place, row in enumerate(chosen.rows):
+        sources = explain.sources_of(chosen, place)
+        title = titles.get(int(state.items.ids[because[place]]), "") if because[place] >= 0 else ""
+        items.append(
+            SlateItem(
+                item_id=int(state.items.ids[row]),
+                position=place,
+                score=round(float(chosen.scores[place]), 6),
+                propensity=1.0,  # nothing is drawn by chance
+                sources=sources,
+                reason=explain.reason(sources, title),
+            )
+        )
+    slate = Slate(uuid.uuid4(), tuple(items), state.bundle_id, tuple(trace.stages), total)
+    if query.log:
+        log_slate(_log_row(query, catalog, context, slate))
+    return slate
+
+
+def _log_row(query: Query, catalog: Catalog, context: UserContext, slate: Slate) -> SlateLog:
+    moment = datetime.fromtimestamp(context.now, UTC)
+    return SlateLog(
+        id=slate.id,
+        catalog=catalog,
+        user_id=query.user_id,
+        surface=query.surface,
+        bundle_id=slate.bundle_id,
+        query_text=query.text,
+        context={
+            "hour": moment.hour,
+            "weekday": moment.weekday(),
+            "device": query.device,
+            "history": len(context.rows),
+            "anchor_item_id": query.anchor_item_id,
+            "category": query.category,
+        },
+        item_ids=slate.item_ids,
+        scores=[item.score for item in slate.items],
+        propensities=[item.propensity for item in slate.items],
+        sources=["+".join(item.sources) for item in slate.items],
+        trace={"stages": [vars(stage) for stage in slate.stages]},
+    )

@@ -30,6 +30,34 @@ class Query:
 
 
 @dataclass(frozen=True)
+class InteractionLog:
+    """Interactions of one catalog in columns, sorted by user, then time; what training reads."""
+
+    users: IntArray  # (M,) database ids
+    rows: IntArray  # (M,) item-index rows
+    types: NDArray[np.int8]  # (M,) codes of InteractionType
+    timestamps: NDArray[np.float64]  # (M,) seconds since the epoch
+    weights: FloatArray  # (M,) event weight of the catalog
+
+    def __len__(self) -> int:
+        return len(self.users)
+
+    def keep(self, mask: NDArray[np.bool_]) -> "InteractionLog":
+        """The interactions under this mask, in the same order."""
+        return InteractionLog(
+            self.users[mask],
+            self.rows[mask],
+            self.types[mask],
+            self.timestamps[mask],
+            self.weights[mask],
+        )
+
+    def before(self, moment: float) -> "InteractionLog":
+        """What was known at this moment (seconds since the epoch)."""
+        return self.keep(self.timestamps < moment)
+
+
+@dataclass(frozen=True)
 class UserContext:
     """② What the person did in this catalog, oldest first; positions are rows of the item index."""
 

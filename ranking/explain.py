@@ -1,0 +1,46 @@
+"""Why this item: one sentence for the reader, from what really put it there."""
+
+import numpy as np
+
+from ranking.features import recent_rows
+from ranking.state import RankingState
+from ranking.types import Candidates, IntArray, UserContext
+
+SENTENCES = {
+    "staples": "One of your staples",
+    "tower": "Fits what you did lately",
+    "category": "Popular in a category you come back to",
+    "popular": "Popular now",
+    "fresh": "New",
+}
+ORDER = ("staples", "covisit", "similar", "tower", "category", "fresh", "popular")
+
+
+def sources_of(candidates: Candidates, place: int) -> tuple[str, ...]:
+    """The sources that found this candidate, the one that ranked it highest first."""
+    ranks = candidates.source_ranks[place]
+    found = np.flatnonzero(~np.isnan(ranks))
+    return tuple(candidates.source_names[column] for column in found[np.argsort(ranks[found])])
+
+
+def closest_recent(state: RankingState, context: UserContext, rows: IntArray) -> IntArray:
+    """For each row, the item-index row of the recent item whose text is closest; −1 without one."""
+    recent = recent_rows(context, 10)
+    if len(recent) == 0 or len(rows) == 0:
+        return np.full(len(rows), -1, dtype=np.int64)
+    likeness = state.items.vectors(rows) @ state.items.vectors(recent).T  # (N, R)
+    likeness[rows[:, None] == recent] = -1.0  # an item is no reason for itself
+    return np.where(likeness.max(axis=1) > 0.3, recent[likeness.argmax(axis=1)], -1)
+
+
+def reason(sources: tuple[str, ...], because_of: str) -> str:
+    """A sentence; `because_of` is the title of the recent item that led here, or ''."""
+    for name in ORDER:
+        if name not in sources:
+            continue
+        if name in ("similar", "covisit"):
+            if because_of:
+                return f"Because of “{because_of}”"
+            continue
+        return SENTENCES[name]
+    return "Matches your search" if not sources else SENTENCES["popular"]

@@ -1,0 +1,122 @@
+"""The items of one catalog in memory, in columns; a row number stands for an item everywhere."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from django.db import connection
+from numpy.typing import NDArray
+
+from catalog.models import Catalog, EncoderVersion
+from ranking.types import FloatArray, IntArray
+
+ITEMS_SQL = """
+SELECT item.id, item.category, coalesce(item.attributes->>'brand_id', item.attributes->>'brand', ''),
+       item.price::float8, extract(epoch FROM item.published_at)::float8, item.available,
+       item.text_digest
+FROM catalog_item item WHERE item.catalog_id = %s ORDER BY item.id
+"""
+VECTORS_SQL = """
+SELECT DISTINCT ON (vector.text_digest) vector.text_digest, vector.vector
+FROM catalog_itemvector vector JOIN catalog_item item ON item.id = vector.item_id
+WHERE item.catalog_id = %s AND vector.encoder_id = %s
+ORDER BY vector.text_digest
+"""
+
+
+@dataclass(frozen=True)
+class ItemIndex:
+    """Columns run in parallel; codes are dense integers, −1 where the item has none.
+
+    Items with the same text share one vector: `text_vectors[text_codes[row]]` is the item's.
+    """
+
+    ids: IntArray  # (N,) database ids, ascending
+    text_codes: IntArray  # (N,) rows of text_vectors
+    text_vectors: FloatArray  # (U, D) unit length; zeros where the encoder has not come by yet
+    categories: IntArray  # (N,) codes of the whole category path
+    departments: IntArray  # (N,) codes of its first part
+    brands: IntArray  # (N,) codes of the brand
+    prices: FloatArray  # (N,) NaN where there is none
+    published: NDArray[np.float64]  # (N,) seconds since the epoch, NaN where unknown
+    available: NDArray[np.bool_]  # (N,)
+    category_names: tuple[str, ...] = ()  # by category code
+    has_vector: NDArray[np.bool_] = field(init=False, repr=False)  # (N,)
+
+    def __post_init__(self) -> None:
+        seen = self.text_vectors.any(axis=1)
+        object.__setattr__(self, "has_vector", seen[self.text_codes])
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def vectors(self, rows: IntArray) -> FloatArray:
+        """Language-model vectors of these rows. (len(rows), D)"""
+        return self.text_vectors[self.text_codes[rows]]
+
+    def rows_of(self, ids: IntArray) -> IntArray:
+        """Rows of these database ids; −1 for an id that is not here."""
+        if len(self.ids) == 0:
+            return np.full(len(ids), -1, dtype=np.int64)
+        rows = np.minimum(np.searchsorted(self.ids, ids), len(self.ids) - 1)
+        return np.where(self.ids[rows] == ids, rows, -1)
+
+    def in_category(self, path: str) -> NDArray[np.bool_]:
+        """Which items are in this category or below it. (N,)"""
+        inside = [name == path or name.startswith(f"{path} > ") for name in self.category_names]
+        return np.append(np.array(inside, dtype=bool), False)[self.categories]
+
+    @classmethod
+    def load(cls, catalog: Catalog, encoder: EncoderVersion | None) -> "ItemIndex":
+        """Read a catalog's items and their vectors from the database."""
+        with connection.cursor() as cursor:
+            cursor.execute(ITEMS_SQL, [catalog.pk])
+            rows = cursor.fetchall()
+        columns: list[tuple[Any, ...]] = list(zip(*rows, strict=True)) or [()] * 7
+        ids, paths, brands, prices, published, available, digests = columns
+        category_names, categories = _codes(paths)
+        _, departments = _codes([path.split(" > ")[0] for path in paths])
+        texts, text_codes = np.unique(np.array(digests, dtype="U32"), return_inverse=True)
+        return cls(
+            ids=np.array(ids, dtype=np.int64),
+            text_codes=text_codes.astype(np.int64),
+            text_vectors=_text_vectors(catalog, encoder, texts),
+            categories=categories,
+            departments=departments,
+            brands=_codes(brands)[1],
+            prices=np.array(prices, dtype=np.float32),
+            published=np.array(published, dtype=np.float64),
+            available=np.array(available, dtype=bool),
+            category_names=category_names,
+        )
+
+
+def _codes(values: Any) -> tuple[tuple[str, ...], IntArray]:
+    """Distinct values and each value's code; '' gets −1."""
+    names, codes = np.unique(np.array(values, dtype=object).astype(str), return_inverse=True)
+    if len(names) and names[0] == "":
+        return tuple(map(str, names[1:])), codes.astype(np.int64) - 1
+    return tuple(map(str, names)), codes.astype(np.int64)
+
+
+def _text_vectors(
+    catalog: Catalog, encoder: EncoderVersion | None, texts: NDArray[Any]
+) -> FloatArray:
+    """Vectors of these text digests, zeros where there is none. (U, D)
+
+    halfvec's binary form: two bytes D, two bytes unused, D big-endian float16.
+    """
+    vectors = np.zeros((len(texts), encoder.dimensions if encoder else 1), dtype=np.float32)
+    if encoder is None:
+        return vectors
+    connection.ensure_connection()
+    assert connection.connection is not None
+    with connection.connection.cursor(binary=True) as cursor:
+        cursor.execute(VECTORS_SQL, [catalog.pk, encoder.pk])
+        while batch := cursor.fetchmany(10_000):
+            found = np.searchsorted(texts, np.array([digest for digest, _ in batch], dtype="U32"))
+            found = np.minimum(found, len(texts) - 1)
+            current = texts[found] == np.array([digest for digest, _ in batch], dtype="U32")
+            halves = np.frombuffer(b"".join(bytes(vector)[4:] for _, vector in batch), ">f2")
+            vectors[found[current]] = halves.reshape(len(batch), -1)[current].astype(np.float32)
+    return vectors

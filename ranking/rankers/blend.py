@@ -1,0 +1,36 @@
+"""⑥ Ranking: the trained ranker, led in gradually by how much is known of the person."""
+
+import numpy as np
+
+from ranking import features
+from ranking.rankers.fusion import fuse
+from ranking.state import RankingState
+from ranking.types import Candidates, FloatArray, Query, UserContext
+
+TRUSTED_AFTER = 5.0  # interactions at which ranker and fusion weigh the same
+
+
+def score(
+    state: RankingState, context: UserContext, candidates: Candidates, query: Query
+) -> FloatArray:
+    """One score in 0 … 1 for each candidate, higher is better. (N,)
+
+    A shelf that asks for certain sources ("similar to this") is ordered by them. Else the ranker learned from people with histories. For somebody with n interactions it weighs
+    n / (n + TRUSTED_AFTER), the fusion of the sources the rest.
+    """
+    fused = by_rank(fuse(candidates))
+    if state.ranker is None or query.only_sources or len(candidates) == 0:
+        return fused
+    person = features.profile(context, state.items)
+    rows = features.compute(person, candidates, state.items, state.popularity, context.now)
+    known = float((context.weights > 0).sum())
+    trust = known / (known + TRUSTED_AFTER)
+    ranked = by_rank(state.ranker.score(rows))
+    return (trust * ranked + (1.0 - trust) * fused).astype(np.float32)
+
+
+def by_rank(scores: FloatArray) -> FloatArray:
+    """Scores replaced by their order: the best 1, half for every ten places down. (N,)"""
+    ranks = np.empty(len(scores), dtype=np.float32)
+    ranks[np.argsort(-scores, kind="stable")] = np.arange(len(scores))
+    return np.asarray(np.exp2(-ranks / 10.0), dtype=np.float32)

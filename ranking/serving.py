@@ -1,0 +1,244 @@
+"""The current bundle of each catalog in this process: load, hot swap, fall back.
+
+Each request reads one row, the catalog's, and compares its pointers with what is in memory. A new
+bundle or changed items are loaded by a thread beside the requests, which go on with what is there;
+then one assignment swaps. A bundle that cannot be opened is refused, the old one stays.
+"""
+
+import json
+import logging
+import threading
+import time
+from dataclasses import dataclass, field, replace
+from typing import TypedDict
+
+import numpy as np
+from django.db import connection
+from safetensors.numpy import load_file
+from safetensors.torch import load_model
+
+from catalog.models import Catalog, EncoderVersion
+from ranking.bundle import Bundle, BundleError, open_bundle
+from ranking.encoder import load_encoder, query_vector
+from ranking.errors import RankingFault
+from ranking.item_index import ItemIndex
+from ranking.rankers.gbdt import GbdtRanker
+from ranking.sources.covisit import CoVisitation
+from ranking.sources.popular import DAY, HALF_LIVES, Popularity
+from ranking.state import RankingState
+from ranking.types import FloatArray, IntArray
+from ranking.user_tower import TowerConfig, UserTower, all_item_vectors
+
+logger = logging.getLogger(__name__)
+
+POPULARITY_EVERY = 30.0  # seconds between two counts of what is popular
+REST = 3.0  # after a load, wait this many times as long as it took
+COUNTS_SQL = """
+SELECT item_id, {sums} FROM (
+    SELECT item_id, greatest((%s::jsonb ->> type)::float8, 0) AS weight,
+           (%s - extract(epoch FROM "timestamp")::float8) / 86400 AS age
+    FROM catalog_interaction
+    WHERE catalog_id = %s AND NOT is_suspected
+      AND "timestamp" >= to_timestamp(%s) AND "timestamp" < to_timestamp(%s)
+) counted GROUP BY item_id
+"""
+
+
+@dataclass
+class _Slot:
+    """What this process holds for one catalog."""
+
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    state: RankingState | None = None
+    encoder: EncoderVersion | None = None
+    items_version: int = -1
+    refused: str = ""  # a bundle id that could not be opened
+    counted_at: float = 0.0  # monotonic seconds
+    not_before: float = 0.0  # monotonic seconds: no load sooner
+
+
+_slots: dict[int, _Slot] = {}
+_slots_lock = threading.Lock()
+
+
+def current(catalog: Catalog) -> tuple[RankingState, EncoderVersion | None]:
+    """What to rank with now; loads on the first request, refreshes beside later ones."""
+    with _slots_lock:
+        slot = _slots.setdefault(catalog.pk, _Slot())
+    if slot.state is None:
+        with slot.lock:
+            if slot.state is None:
+                _refresh(catalog, slot)
+    elif _is_old(catalog, slot) and slot.lock.acquire(blocking=False):
+        threading.Thread(target=_refresh_beside, args=(catalog, slot), daemon=True).start()
+    assert slot.state is not None
+    return slot.state, slot.encoder
+
+
+def refusal(catalog: Catalog) -> str:
+    """The live bundle's id if this process refused it, else ''."""
+    slot = _slots.get(catalog.pk)
+    return slot.refused if slot and slot.refused == catalog.live_bundle else ""
+
+
+def forget_all() -> None:
+    """Let go of everything that is in memory; tests and forks start anew."""
+    with _slots_lock:
+        _slots.clear()
+
+
+def vector_of_query(text: str) -> FloatArray | None:
+    """The query's vector; None where no encoder can be loaded, so that words still find."""
+    try:
+        return query_vector(text)
+    except RankingFault as fault:
+        logger.warning("Searching by words alone: %s", fault)
+        return None
+
+
+def _is_old(catalog: Catalog, slot: _Slot) -> bool:
+    assert slot.state is not None
+    swap = catalog.live_bundle not in (slot.state.bundle_id, slot.refused)
+    now = time.monotonic()
+    items = slot.items_version != catalog.items_version and now >= slot.not_before
+    return swap or items or now - slot.counted_at > POPULARITY_EVERY
+
+
+def _refresh_beside(catalog: Catalog, slot: _Slot) -> None:
+    """`_refresh` in a thread; the caller has taken the lock."""
+    try:
+        _refresh(catalog, slot)
+    except Exception:  # whatever it was, the old state goes on answering; try again after a rest
+        logger.exception("Refreshing catalog %s failed; the old state stays.", catalog.slug)
+        slot.counted_at, slot.not_before = time.monotonic(), time.monotonic() + POPULARITY_EVERY
+    finally:
+        connection.close()
+        slot.lock.release()
+
+
+def _refresh(catalog: Catalog, slot: _Slot) -> None:
+    """Bring a slot up to date with its catalog's row: items, bundle, popularity."""
+    began = time.monotonic()
+    old = slot.state
+    if old is None or slot.items_version != catalog.items_version:
+        slot.encoder = _encoder_version()
+        items = ItemIndex.load(catalog, slot.encoder)
+    else:
+        items = old.items
+    if (
+        old is not None
+        and items is old.items
+        and catalog.live_bundle in (old.bundle_id, slot.refused)
+    ):
+        state = replace(old, **_dials(catalog))  # only time has passed
+    else:
+        bundle = _open(catalog, slot, old)
+        state = state_from_bundle(bundle, items, catalog) if bundle else _bare(items, catalog)
+    slot.state = replace(state, popularity=_count(catalog, state.popularity, items))
+    slot.items_version = catalog.items_version
+    slot.counted_at = time.monotonic()
+    slot.not_before = slot.counted_at + REST * (slot.counted_at - began)
+
+
+def _encoder_version() -> EncoderVersion | None:
+    """The row of the configured encoder, or None before its first use or without its files."""
+    try:
+        digest = load_encoder().digest
+    except RankingFault as fault:
+        logger.warning("No encoder: %s", fault)
+        return None
+    return EncoderVersion.objects.filter(digest=digest).first()
+
+
+def _open(catalog: Catalog, slot: _Slot, old: RankingState | None) -> Bundle | None:
+    """The live bundle; the one in memory if the live one must be refused; None without any."""
+    for bundle_id in (catalog.live_bundle, old.bundle_id if old else ""):
+        if not bundle_id:
+            if bundle_id == catalog.live_bundle:
+                return None
+            continue
+        try:
+            return open_bundle(bundle_id, catalog.slug)
+        except BundleError as fault:
+            logger.error("%s The site goes on with what it has.", fault)
+            slot.refused = bundle_id
+    return None
+
+
+def _bare(items: ItemIndex, catalog: Catalog) -> RankingState:
+    """Encoder and popularity only: how a catalog answers before its first bundle."""
+    nothing = Popularity(np.zeros((len(HALF_LIVES), len(items)), dtype=np.float32), 0.0)
+    return RankingState(items, nothing, **_dials(catalog))
+
+
+class _Dials(TypedDict):
+    repeat_consumption: bool
+    item_half_life_days: float | None
+    diversity: float
+
+
+def _dials(catalog: Catalog) -> _Dials:
+    """What the catalog's row says about ranking; read again at each refresh."""
+    return {
+        "repeat_consumption": catalog.repeat_consumption,
+        "item_half_life_days": catalog.item_half_life_days,
+        "diversity": catalog.diversity,
+    }
+
+
+def state_from_bundle(bundle: Bundle, items: ItemIndex, catalog: Catalog) -> RankingState:
+    """A bundle's models over today's items: its rows are moved to the index's rows."""
+    tables = load_file(bundle.file("tables.safetensors"))
+    place = items.rows_of(tables["item_ids"])  # (M,) rows of the bundle's items today, −1 = gone
+    counts = np.zeros((len(HALF_LIVES), len(items)), dtype=np.float32)
+    counts[:, place[place >= 0]] = tables["popularity"][:, place >= 0]
+    neighbours = np.full((len(items), tables["neighbours"].shape[1]), -1, dtype=np.int32)
+    weights = np.zeros(neighbours.shape, dtype=np.float32)
+    moved = np.append(place, -1)[tables["neighbours"]].astype(np.int32)
+    neighbours[place[place >= 0]] = moved[place >= 0]
+    weights[place[place >= 0]] = tables["weights"][place >= 0]
+    tower = load_tower(bundle)
+    return RankingState(
+        items,
+        Popularity(counts, float(bundle.meta.parameters["as_of"])),
+        covisitation=CoVisitation(neighbours, weights),
+        tower=tower,
+        tower_items=_tower_items(tower, items, place),
+        ranker=GbdtRanker.load(bundle.file("ranker.ubj")),
+        bundle_id=bundle.id,
+        **_dials(catalog),
+    )
+
+
+def load_tower(bundle: Bundle) -> UserTower:
+    """The tower's network, in evaluation mode."""
+    tower = UserTower(TowerConfig(**bundle.meta.parameters["tower"]))
+    load_model(tower, bundle.file("tower.safetensors"))
+    return tower.eval()
+
+
+def _tower_items(tower: UserTower, items: ItemIndex, place: IntArray) -> FloatArray | None:
+    """Items as the tower sees them; None if the vectors are another encoder's. (N, d)"""
+    if items.text_vectors.shape[1] != tower.config.vector_size:
+        return None
+    rows = np.full(len(items), tower.config.item_count, dtype=np.int64)  # unknown: no id vector
+    here = place >= 0
+    rows[place[here]] = np.flatnonzero(here)
+    return all_item_vectors(tower, items.text_vectors, items.text_codes, rows)
+
+
+def _count(catalog: Catalog, known: Popularity, items: ItemIndex) -> Popularity:
+    """Add to the bundle's counts what happened since, in one query."""
+    now = time.time()
+    sums = ", ".join(f"sum(weight * power(0.5, age / {half:f}))" for half in HALF_LIVES)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            COUNTS_SQL.format(sums=sums),
+            [json.dumps(catalog.event_weights), now, catalog.pk, known.as_of, now],
+        )
+        found = np.array(cursor.fetchall(), dtype=np.float64).reshape(-1, 1 + len(HALF_LIVES))
+    fading = np.exp2(-(now - known.as_of) / DAY / np.array(HALF_LIVES))[:, None]
+    counts = (known.counts * fading).astype(np.float32)
+    rows = items.rows_of(found[:, 0].astype(np.int64))
+    counts[:, rows[rows >= 0]] += found[rows >= 0, 1:].T
+    return Popularity(counts, now)

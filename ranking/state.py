@@ -1,0 +1,26 @@
+"""Everything in memory that ranks for one catalog, at one moment; never changed, only replaced."""
+
+from dataclasses import dataclass
+
+from ranking.item_index import ItemIndex
+from ranking.rankers.gbdt import GbdtRanker
+from ranking.sources.covisit import CoVisitation
+from ranking.sources.popular import Popularity
+from ranking.types import FloatArray
+from ranking.user_tower import UserTower
+
+
+@dataclass(frozen=True)
+class RankingState:
+    """Items, what is known of them, and the models; all arrays follow the item index's rows."""
+
+    items: ItemIndex
+    popularity: Popularity
+    repeat_consumption: bool
+    item_half_life_days: float | None
+    diversity: float  # λ of MMR
+    covisitation: CoVisitation | None = None
+    tower: UserTower | None = None
+    tower_items: FloatArray | None = None  # (N, d) items as the tower sees them
+    ranker: GbdtRanker | None = None
+    bundle_id: str = ""  # '' = no bundle: encoder and popularity only
