@@ -4,7 +4,7 @@ import uuid
 from collections.abc import Sequence
 from typing import ClassVar
 
-from django.contrib.auth.models import AbstractUser, UserManager
+from django.contrib.auth.models import AbstractUser
 from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import GinIndex
 from django.contrib.postgres.search import SearchVector, SearchVectorField
@@ -106,8 +106,6 @@ class User(AbstractUser):
     is_guest = models.BooleanField(default=False)
     is_simulated = models.BooleanField(default=False)
     attributes = models.JSONField(default=dict, blank=True)
-
-    objects: ClassVar[UserManager["User"]] = UserManager()
 
     class Meta(AbstractUser.Meta):
         constraints: ClassVar = [
