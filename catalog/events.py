@@ -16,6 +16,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from django.db import connection, transaction
 from django.utils import timezone
@@ -111,9 +112,7 @@ def log_slate(row: SlateLog) -> None:
     row.save(force_insert=True)
 
 
-def log_impressions(
-    slate_id: uuid.UUID, user_id: int | None, positions: Iterable[int]
-) -> bool:
+def log_impressions(slate_id: uuid.UUID, user_id: int | None, positions: Iterable[int]) -> bool:
     """Mark positions of a slate as really seen. One UPDATE, so concurrent batches add up.
 
     Only the slate's own person can do it. A slate that was shown to a visitor who had no row yet
@@ -142,7 +141,7 @@ def log_impressions(
             """,
             {"slate": slate_id, "user": user_id, "seen": seen},
         )
-        return cursor.rowcount > 0
+        return bool(cursor.rowcount)
 
 
 def ensure_months(moments: Iterable[datetime]) -> None:
@@ -272,7 +271,7 @@ def _recent(catalog: Catalog, user_ids: set[int], since: datetime) -> Counter[in
 
 def _insert(catalog: Catalog, rows: Sequence[_Row], suspected: Sequence[bool]) -> int:
     """One INSERT of a column each; returns how many rows were new."""
-    columns = [
+    columns: list[list[Any]] = [
         [row.event_id for row in rows],
         [row.event.user_id for row in rows],
         [row.event.item_id for row in rows],

@@ -1,4 +1,4 @@
-"""Stages of a demo load: each can be killed and goes on where it stopped; a second load does nothing."""
+"""Stages of a demo load: a killed one goes on where it stopped, a second load does nothing."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -46,7 +46,7 @@ class Actions:
 def ensure_catalog(
     slug: str, *, name: str, kind: str, about: str, is_simulated: bool, repeat_consumption: bool
 ) -> Catalog:
-    """The demo's catalog; made at the first load, which is the moment that times are counted from."""
+    """The demo's catalog. All times are counted from the moment when it is made."""
     is_news = kind == Catalog.ItemKind.ARTICLE
     catalog, _ = Catalog.objects.get_or_create(
         slug=slug,

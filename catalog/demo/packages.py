@@ -1,4 +1,4 @@
-"""Where the data of an installed package lies. Only its files are read, its code is never imported."""
+"""Where the data of an installed package lies; its code is never imported."""
 
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path

@@ -1,6 +1,8 @@
 """Larder, the demo shop: a year of groceries from 84.51°'s Complete Journey."""
 
 import json
+from collections import Counter
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -102,25 +104,38 @@ def load(scale: str, say: Say, limit: int | None = None) -> Catalog:
 
 
 def item_rows(lines: Purchases, limit: int | None) -> list[StagedRow]:
-    """The products as items, those bought most often first; without a limit also the never bought."""
+    """The products as items, best sellers first; without a limit the never bought come last."""
     prices = shop_data.median_prices(lines)
     known = {int(product["product_id"]): product for product in shop_data.products()}
     bought = [number for number in shop_data.by_popularity(lines) if number in known]
     never = sorted(known.keys() - set(bought))
     chosen = [*bought, *never][:limit]
     sold = set(bought)
-    return [
+    rows = [
         _item(place, known[number], prices.get(number), was_sold=number in sold)
         for place, number in enumerate(chosen, start=1)
     ]
+    return list(_told_apart(rows))
 
 
-def _item(
-    line: int, product: dict[str, Any], price: float | None, *, was_sold: bool
-) -> StagedRow:
+def _told_apart(rows: list[StagedRow]) -> Iterator[StagedRow]:
+    """The rows, with a number behind a title that a better seller has already.
+
+    The data doesn't say what tells such products apart: whole milk from skimmed, for one.
+    """
+    seen: Counter[str] = Counter()
+    for line, number, title, *rest in rows:
+        seen[str(title)] += 1
+        place = seen[str(title)]
+        yield (line, number, f"{title} (variety {place})" if place > 1 else title, *rest)
+
+
+def _item(line: int, product: dict[str, Any], price: float | None, *, was_sold: bool) -> StagedRow:
     department = product["department"] or ""
     category, kind = product["product_category"] or "", product["product_type"] or ""
     size = product["package_size"] or ""
+    if department == "PRODUCE" and shop_words.CASE_SIZE.match(size):
+        size = ""
     is_store_brand = product["brand"] == "Private"
     brand = "Store brand" if is_store_brand else "National brand"
     reason = why_not_recommended(department, category, kind, was_sold=was_sold)
@@ -156,9 +171,7 @@ def _item(
     )
 
 
-def why_not_recommended(
-    department: str, category: str, kind: str, *, was_sold: bool
-) -> str | None:
+def why_not_recommended(department: str, category: str, kind: str, *, was_sold: bool) -> str | None:
     """Why a product may stand in a history but never in a slate; None = it may."""
     if {department, category} & NO_GOODS or (department == "MISCELLANEOUS" and not kind):
         return "it is no product"

@@ -1,4 +1,4 @@
-"""Readable words for the terse, upper-case names of the shop's data: reviewed tables and a few rules."""
+"""Readable words for the terse, upper-case names of the shop's data: tables and a few rules."""
 
 import re
 
@@ -158,7 +158,6 @@ PHRASES = {
     "DRY CAT FOOD (CAT CHOW/FRISKIE": "Dry cat food",
     "DRY DOG FOOD PREMIUM (ALPO/PUR": "Premium dry dog food",
     "EGGS - X-LARGE": "Extra large eggs",
-    "ENHANCED": "Enhanced pork",
     "FEM. HYGN. TAMPONS": "Tampons",
     "FEM. HYGN.NAPKINS": "Sanitary pads",
     "FLUID MILK WHITE ONLY": "White milk",
@@ -198,7 +197,6 @@ PHRASES = {
     "ISOTONIC DRINKS SINGLE SERVE": "Sports drink",
     "IWS SINGLE CHEESE": "Wrapped cheese slices",
     "JUICE (UNDER 10% JUICE)": "Juice drink",
-    "LEAN": "Lean ground beef",
     "LINKS - RAW": "Raw sausage links",
     "LUNCH COMBO": "Lunch kit",
     "MACARONI & CHEESE DNRS": "Macaroni & cheese dinner",
@@ -237,7 +235,7 @@ PHRASES = {
     "PREMIUM COOKIES (EX: PEPPERIDG": "Premium cookies",
     "PREP FD: SIDE DISHES (HOT)": "Hot side dish",
     "PREPARED BEANS - BAKED W/PORK": "Baked beans",
-    "PRIMAL": "Chicken or pork cut",
+    "PRIMAL": "Primal cut",
     "PUDDING&GELATIN CUPS/CANS": "Pudding & gelatin cups",
     "REFRIG DIPS": "Refrigerated dip",
     "REFRIGERATED COOKIES-CHUB": "Refrigerated cookie dough",
@@ -333,9 +331,11 @@ QUALIFIERS = {
     "COMBO",
     "ECONOMY",
     "ECONOMY - MEAT",
+    "ENHANCED",
     "FRESH",
     "GOURMET",
     "INDIVIDUAL",
+    "LEAN",
     "MAINSTREAM",
     "MARINATED",
     "MISCELLANEOUS",
@@ -345,6 +345,7 @@ QUALIFIERS = {
     "PREMIUM",
     "PREMIUM - MEAT",
     "PREMIUM PINTS",
+    "PRIMAL",
     "REGULAR",
     "SMOKED",
     "SPECIALTY",
@@ -600,6 +601,8 @@ UNITS = {
     "LOAD": "loads",
     "GM": "g",
 }
+
+CASE_SIZE = re.compile(r"^(\d{2,}(\.\d+)? LB|\d{2,}(-\d+)? CT)$")  # how a store gets loose produce
 
 _PARENTHESIS = re.compile(r"\([^)]*\)?")
 _HEAD = re.compile(r"^([A-Z .&]+?)\s*[:\-]\s+?([A-Z].*)$|^([A-Z ]+):([A-Z].*)$")

@@ -1,8 +1,8 @@
 """Made-up readers of real articles, always the same ones. Every row they leave says `is_simulated`.
 
 What a reader likes is a taste for sections and a few words, weighed by counting (tf-idf). It never
-comes from the language model that the ranker uses: a ranker that is measured on clicks made from its
-own vectors would only find itself again. A reader comes for a session, sees a page of recent
+comes from the language model that the ranker uses: a ranker that is measured on clicks made from
+its own vectors would only find itself again. A reader comes for a session, sees a page of recent
 articles in an editor's order, looks less and less far down, and opens what pleases.
 """
 
@@ -129,9 +129,7 @@ def _pleasure(paper: _Paper, taste: FloatArray, rng: np.random.Generator) -> Flo
     return likes_section + WORD_WEIGHT * likes_words
 
 
-def _life(
-    number: int, pleasure: FloatArray, paper: _Paper, rng: np.random.Generator
-) -> list[Deed]:
+def _life(number: int, pleasure: FloatArray, paper: _Paper, rng: np.random.Generator) -> list[Deed]:
     """All sessions of one reader."""
     visits = 1 + rng.poisson(rng.gamma(2.0, SESSIONS / 2.0))
     starts = np.sort(rng.random(visits) * DAYS * DAY)[::-1]  # seconds ago, oldest first

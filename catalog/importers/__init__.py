@@ -1,5 +1,5 @@
 """Bring items, users and interactions in from files: CSV, JSON Lines, Parquet.
 
 A file is read a row at a time and copied as text into a temporary table (`staging`); the checks and
-the merge are SQL over that table (`items`, `users`, `interactions`). `files.import_files` does it all.
+the merge are SQL over that table (`items`, `users`, `interactions`). `files.import_files` does all.
 """

@@ -1,5 +1,6 @@
 """CSV files (RFC 4180, a header in the first row, UTF-8 with or without a byte order mark)."""
 
+import _csv
 import csv
 import json
 from collections.abc import Iterator
@@ -39,7 +40,7 @@ def read(path: Path, layout: Layout) -> Rows:
                 yield _staged(line, cells, places, extra)
 
 
-def _header(reader: "csv._reader", path: Path) -> list[str]:
+def _header(reader: "_csv.Reader", path: Path) -> list[str]:
     try:
         return next(reader)
     except StopIteration:
@@ -60,7 +61,7 @@ def _check_header(header: list[str], layout: Layout, path: Path) -> None:
         raise CatalogError(f"{path} has the column {', '.join(sorted(twice))} more than once.")
 
 
-def _cells(reader: "csv._reader") -> Iterator[tuple[int, list[str] | BadRow]]:
+def _cells(reader: "_csv.Reader") -> Iterator[tuple[int, list[str] | BadRow]]:
     """Each row with the line that it starts on; blank lines are passed over."""
     while True:
         line = reader.line_num + 1

@@ -84,8 +84,8 @@ def import_files(
     """Import up to three files; good rows are kept, bad ones listed in a report.
 
     Everything is read into temporary tables first, and written in one transaction: a file that
-    cannot be read, a full disk or a kill leaves nothing half written. A second run of the same files
-    changes nothing.
+    cannot be read, a full disk or a kill leaves nothing half written. A second run of the same
+    files changes nothing.
 
     Raises
     ------
@@ -187,5 +187,3 @@ def _finish(part: _Part) -> Summary:
     summary = Summary(part.layout.kind, part.rows, added, changed, part.bad)
     loads.finish(part.load, part.rows, f"{added} new, {changed} changed, {part.bad} bad")
     return summary
-
-

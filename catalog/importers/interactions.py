@@ -1,4 +1,5 @@
 """Staged interactions → the partitioned table. Two steps, so that no lock is held for long."""
+# ruff: noqa: S608  names of tables and columns are constants of this package
 
 from catalog.events import CLOCK_SKEW, EARLIEST, ensure_months
 from catalog.importers import checks, users
@@ -11,12 +12,12 @@ CHECKED = f"{table_of(INTERACTIONS)}_checked"
 
 CHECK = f"""
 CREATE TEMPORARY TABLE {CHECKED} AS
-WITH cleaned AS (
+WITH cleaned AS MATERIALIZED (
     SELECT line, {checks.trimmed("user_id")} AS user_id, {checks.trimmed("item_id")} AS item_id,
         {checks.trimmed("timestamp")} AS "timestamp", {checks.trimmed("type")} AS type,
         {checks.trimmed("value")} AS value
     FROM {table_of(INTERACTIONS)}
-), judged AS (
+), judged AS MATERIALIZED (
     SELECT *, {
     checks.fault(
         ("user_id IS NULL", "user_id", "is missing"),
@@ -38,14 +39,15 @@ WITH cleaned AS (
     )
 } AS fault
     FROM cleaned
-), parsed AS (
+), parsed AS MATERIALIZED (
     SELECT line, user_id, item_id, type, fault,
         CASE WHEN fault IS NULL THEN {checks.moment('"timestamp"')} END AS moment,
         CASE WHEN fault IS NULL THEN value::float8 END AS value
     FROM judged
 )
 SELECT line, user_id, item_id, type, moment, value, COALESCE(fault, CASE
-        WHEN moment > now() + %(skew)s THEN ARRAY['timestamp', 'is more than 5 minutes in the future']
+        WHEN moment > now() + %(skew)s
+            THEN ARRAY['timestamp', 'is more than 5 minutes in the future']
         WHEN moment < %(earliest)s THEN ARRAY['timestamp', 'is before 1990']
     END) AS fault
 FROM parsed
@@ -89,7 +91,7 @@ def check(catalog: Catalog) -> None:
     run(CHECK, {"types": types, "skew": CLOCK_SKEW, "earliest": EARLIEST})
     run(f"ANALYZE {CHECKED}", {})
     months = run(
-        f"SELECT DISTINCT date_trunc('month', moment) FROM {CHECKED} WHERE fault IS NULL",  # noqa: S608
+        f"SELECT DISTINCT date_trunc('month', moment) FROM {CHECKED} WHERE fault IS NULL",
         {},
     )
     ensure_months([month for (month,) in months])
@@ -103,7 +105,7 @@ def merge(catalog: Catalog, *, is_simulated: bool = False) -> Merged:
     parameters = {"catalog": catalog.pk, "slug": catalog.slug, "is_simulated": is_simulated}
     run(MARK_UNKNOWN_ITEMS, parameters)
     users.add_missing(
-        f"SELECT DISTINCT user_id FROM {CHECKED} WHERE fault IS NULL",  # noqa: S608
+        f"SELECT DISTINCT user_id FROM {CHECKED} WHERE fault IS NULL",
         is_simulated=is_simulated,
     )
     return Merged(count(INSERT, parameters), 0, faults(CHECKED))

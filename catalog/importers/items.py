@@ -1,4 +1,5 @@
 """Staged items → the catalog."""
+# ruff: noqa: S608  names of tables and columns are constants of this package
 
 from catalog.importers import checks
 from catalog.importers.merging import Merged, faults, run
@@ -18,7 +19,7 @@ WITH present AS (
         bool_or(available <> '') AS available,
         bool_or(attributes <> '' OR extra <> '') AS attributes
     FROM {table_of(ITEMS)}
-), cleaned AS (
+), cleaned AS MATERIALIZED (
     SELECT line, {checks.trimmed("item_id")} AS item_id, {checks.trimmed("title")} AS title,
         {checks.trimmed("body")} AS body,
         regexp_replace({checks.trimmed("category")}, '\\s*>\\s*', ' > ', 'g') AS category,
@@ -27,7 +28,7 @@ WITH present AS (
         lower({checks.trimmed("available")}) AS available,
         {checks.trimmed("attributes")} AS attributes, extra
     FROM {table_of(ITEMS)}
-), judged AS (
+), judged AS MATERIALIZED (
     SELECT cleaned.*, stored.id AS stored_id, {
     checks.fault(
         ("item_id IS NULL", "item_id", "is missing"),
@@ -46,8 +47,7 @@ WITH present AS (
             "is neither an http address nor a path",
         ),
         (
-            "cleaned.published_at IS NOT NULL AND NOT "
-            + checks.is_moment("cleaned.published_at"),
+            "cleaned.published_at IS NOT NULL AND NOT " + checks.is_moment("cleaned.published_at"),
             "published_at",
             "is neither ISO 8601 nor seconds or milliseconds since 1970",
         ),
@@ -79,7 +79,8 @@ WITH present AS (
 SELECT ranked.line, ranked.item_id, ranked.stored_id,
     COALESCE(
         ranked.fault,
-        CASE WHEN place > 1 THEN ARRAY['item_id', 'comes again further down; the last row counts'] END
+        CASE WHEN place > 1
+            THEN ARRAY['item_id', 'comes again further down; the last row counts'] END
     ) AS fault,
     COALESCE(ranked.title, stored.title) AS title,
     COALESCE(ranked.body, CASE WHEN present.body THEN '' ELSE stored.body END, '') AS body,

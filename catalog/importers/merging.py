@@ -1,4 +1,5 @@
 """What the merges of items, users and interactions share."""
+# ruff: noqa: S608  names of tables and columns are constants of this package
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -38,7 +39,7 @@ def faults(checked_table: str) -> Iterator[BadRow]:
     """The rows that a check refused, in the order of their lines."""
     with connection.cursor() as cursor:
         cursor.execute(
-            f"SELECT line, fault[1], fault[2] FROM {checked_table}"  # noqa: S608
+            f"SELECT line, fault[1], fault[2] FROM {checked_table}"
             " WHERE fault IS NOT NULL ORDER BY line"
         )
         while rows := cursor.fetchmany(FAULTS_AT_ONCE):

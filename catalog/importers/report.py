@@ -30,7 +30,7 @@ class Report:
         self.rows += 1
 
     def flush(self) -> None:
-        """Write what is still in memory, so that a full disk is felt before the data is committed."""
+        """Write what is still in memory, so that a full disk is felt before the commit."""
         self._file.flush()
 
     def __enter__(self) -> "Report":

@@ -51,7 +51,7 @@ class BadRow:
     reason: str
 
 
-# line, then the columns of the layout, then the unknown columns as a JSON object; None = nothing there
+# line, the columns of the layout, the unknown columns as a JSON object; None = nothing there
 StagedRow = tuple[int | str | None, ...]
 Rows = Iterator[StagedRow | BadRow]
 

@@ -1,4 +1,4 @@
-"""Rows → a temporary table of text columns, by COPY. Nothing is checked here but what COPY refuses."""
+"""Rows → a temporary table of text columns, by COPY; only what COPY refuses is checked here."""
 
 import time
 from collections.abc import Callable, Iterator

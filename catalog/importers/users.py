@@ -1,4 +1,5 @@
 """Staged users → people known by their external id."""
+# ruff: noqa: S608  names of tables and columns are constants of this package
 
 from catalog.importers import checks
 from catalog.importers.merging import Merged, faults, run
@@ -10,11 +11,11 @@ CHECKED = f"{table_of(USERS)}_checked"
 
 CLEANED = f"""
 CREATE TEMPORARY TABLE {CHECKED} ON COMMIT DROP AS
-WITH cleaned AS (
+WITH cleaned AS MATERIALIZED (
     SELECT line, {checks.trimmed("user_id")} AS user_id,
         {checks.trimmed("attributes")} AS attributes, extra
     FROM {table_of(USERS)}
-), judged AS (
+), judged AS MATERIALIZED (
     SELECT *, {
     checks.fault(
         ("user_id IS NULL", "user_id", "is missing"),
@@ -39,7 +40,8 @@ WITH cleaned AS (
 SELECT line, user_id,
     COALESCE(
         fault,
-        CASE WHEN place > 1 THEN ARRAY['user_id', 'comes again further down; the last row counts'] END
+        CASE WHEN place > 1
+            THEN ARRAY['user_id', 'comes again further down; the last row counts'] END
     ) AS fault,
     CASE WHEN fault IS NULL
         THEN COALESCE(attributes, '{{}}')::jsonb || COALESCE(extra, '{{}}')::jsonb

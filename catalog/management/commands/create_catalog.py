@@ -32,4 +32,6 @@ class Command(BaseCommand):
             )
         except CatalogError as error:
             raise CommandError(str(error)) from None
-        self.stdout.write(f"made catalog {catalog.slug}; next: manage.py import_data {catalog.slug}")
+        self.stdout.write(
+            f"made catalog {catalog.slug}; next: manage.py import_data {catalog.slug}"
+        )
