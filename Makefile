@@ -14,7 +14,7 @@ test: .venv/.dev
 
 check: .venv/.dev
 	$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/lint-imports
-	DATABASE_URL=postgres://unused CELERY_BROKER_URL=memory:// $(BIN)/mypy
+	DATABASE_URL=postgres://none/none CELERY_BROKER_URL=memory:// $(BIN)/mypy
 	$(BIN)/djlint templates --lint --quiet
 	HTTPS=1 $(BIN)/python -W error::SyntaxWarning manage.py check --deploy --fail-level WARNING
 	$(BIN)/python manage.py makemigrations --check --dry-run

@@ -1,9 +1,12 @@
 """Faults that the person at the terminal can mend, told in one line."""
 
 import errno
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+from django.db.utils import OperationalError
 
 ADVICE = {
     errno.ENOSPC: "free some space and start again",
@@ -19,12 +22,18 @@ class SetupFault(Exception):
 
 @contextmanager
 def one_line_faults() -> Iterator[None]:
-    """Turn a SetupFault, and the OSErrors whose cure is known, into one line and exit code 1."""
+    """Turn a SetupFault, an absent database, and OSErrors whose cure is known into one line, exit 1."""
     try:
         yield
     except SetupFault as fault:
         print(f"recsite: {fault}", file=sys.stderr)
         raise SystemExit(1) from None
+    except OperationalError as fault:
+        said = " ".join(str(fault).split())
+        print(f"recsite: the database fails: {said}. Is DATABASE_URL right?", file=sys.stderr)
+        raise SystemExit(1) from None
+    except KeyboardInterrupt:
+        raise SystemExit(128 + signal.SIGINT) from None
     except OSError as fault:
         if fault.errno not in ADVICE:
             raise

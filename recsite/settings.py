@@ -3,6 +3,7 @@
 import secrets
 import sys
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import dj_database_url
 import django_stubs_ext
@@ -31,14 +32,32 @@ def _secret_key(var: Path) -> str:
     return path.read_text()
 
 
+def _url(name: str, schemes: str, *, with_path: bool = False) -> str:
+    """A URL of one of these schemes, '' if it is not set. It is never shown: it holds a password."""
+    url: str = env.str(name, "")
+    try:
+        parts = urlsplit(url)
+        known = parts.scheme in schemes.split() and (parts.port or True)
+    except ValueError:
+        known = False
+    if url and not (known and (parts.path.strip("/") or not with_path)):
+        example = (
+            f"{schemes.split()[0]}://user:password@host:port/{'database' if with_path else ''}"
+        )
+        raise SetupFault(f"{name} is no URL like {example} (schemes: {schemes}). Correct it.")
+    return url
+
+
 try:
     VAR_DIR: Path = env.path("RECSITE_VAR", BASE_DIR / "var").resolve()
     DEBUG: bool = env.bool("DEBUG", False)
     HTTPS: bool = env.bool("HTTPS", False)  # behind TLS: secure cookies, HSTS, redirects
     ALLOWED_HOSTS: list[str] = env.list("ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"])
     CSRF_TRUSTED_ORIGINS: list[str] = env.list("CSRF_TRUSTED_ORIGINS", [])
-    DATABASE_URL: str = env.str("DATABASE_URL", "")
-    CELERY_BROKER_URL: str = env.str("CELERY_BROKER_URL", "")
+    DATABASE_URL: str = _url("DATABASE_URL", "postgres postgresql", with_path=True)
+    CELERY_BROKER_URL: str = _url(
+        "CELERY_BROKER_URL", "redis rediss redis+socket sentinel amqp amqps memory"
+    )
     DEMO: bool = env.bool("DEMO", False)  # visitors may look through the demo's people
     DEMO_SCALE: str = env.str("DEMO_SCALE", "small", validate=validate.OneOf(["small", "full"]))
     DEVICE: str = env.str(
