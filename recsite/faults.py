@@ -22,7 +22,7 @@ class SetupFault(Exception):
 
 @contextmanager
 def one_line_faults() -> Iterator[None]:
-    """Turn a SetupFault, an absent database, and OSErrors whose cure is known into one line, exit 1."""
+    """Turn a fault that can be mended from outside into one line and exit status 1."""
     try:
         yield
     except SetupFault as fault:

@@ -1,4 +1,4 @@
-"""The settings, one file. Every value from the environment is cast and checked; a bad one stops the start."""
+"""The settings. Every value from the environment is cast and checked; a bad one stops the start."""
 
 import secrets
 import sys
@@ -20,20 +20,24 @@ env = Env()
 
 
 def _secret_key(var: Path) -> str:
-    """The key from SECRET_KEY, or one that is made once and kept in var/, readable by this user only."""
+    """The key from SECRET_KEY, or one that is made once and kept in var/ for this user only."""
     key: str = env.str("SECRET_KEY", "")
     if key:
         return key
     path = var / "secret_key"
     if not path.exists():
         var.mkdir(parents=True, exist_ok=True)
-        path.touch(mode=0o600)
-        path.write_text(secrets.token_urlsafe(64))
+        draft = var / f".secret_key-{secrets.token_hex(4)}"
+        draft.touch(mode=0o600)
+        draft.write_text(secrets.token_urlsafe(64))
+        with suppress(FileExistsError):  # of two first starts at once, one makes the key
+            path.hardlink_to(draft)
+        draft.unlink()
     return path.read_text()
 
 
 def _url(name: str, schemes: str, *, with_path: bool = False) -> str:
-    """A URL of one of these schemes, '' if it is not set. It is never shown: it holds a password."""
+    """A URL of one of these schemes, or ''. It is never shown: it may hold a password."""
     url: str = env.str(name, "")
     try:
         parts = urlsplit(url)
