@@ -11,10 +11,23 @@ from django.template.loader import render_to_string
 from django.views import defaults
 from psycopg_pool import PoolClosed, PoolTimeout, TooManyRequests
 
-OUTAGES = (OperationalError, InterfaceError, PoolTimeout, PoolClosed, TooManyRequests)
+# Beginnings of SQLSTATE: connection lost, resources used up, server shutting down, transaction
+# rolled back (deadlock). Django calls other faults operational too, such as a text too long for an
+# index: those are no outage, and trying again would not help.
+PASSING_STATES = ("08", "53", "57P", "40")
 RETRY_AFTER_SECONDS = 5
 
 logger = logging.getLogger(__name__)
+
+
+def is_outage(fault: BaseException | None) -> bool:
+    """Whether the database is away, or so busy that trying again helps."""
+    if isinstance(fault, InterfaceError | PoolTimeout | PoolClosed | TooManyRequests):
+        return True
+    if not isinstance(fault, OperationalError):
+        return False
+    state = getattr(fault.__cause__, "sqlstate", None)  # None: no connection came about
+    return state is None or state.startswith(PASSING_STATES)
 
 
 class OutageMiddleware:
@@ -33,13 +46,13 @@ class OutageMiddleware:
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
         """503 for an outage; anything else takes its usual way."""
-        return unavailable(request, exception) if isinstance(exception, OUTAGES) else None
+        return unavailable(request, exception) if is_outage(exception) else None
 
 
 def server_error(request: HttpRequest) -> HttpResponseBase:
     """The site's handler500: 503 for an outage, JSON for the API, else the 500 page."""
     fault = sys.exc_info()[1]
-    if isinstance(fault, OUTAGES):
+    if fault is not None and is_outage(fault):
         return unavailable(request, fault)
     if _speaks_json(request):
         return problem(500, "Server error", "Something failed here. It has been logged.")
