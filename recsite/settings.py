@@ -1,8 +1,8 @@
 """The settings. Every value from the environment is cast and checked; a bad one stops the start."""
 
 import secrets
-from contextlib import suppress
 import sys
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
