@@ -7,6 +7,7 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
+from django.utils import timezone
 
 from catalog.models import Catalog
 
@@ -37,6 +38,10 @@ class TrainingRunQuerySet(models.QuerySet["TrainingRun"]):
         """Runs that a worker may take: held by nobody, wanted, and with attempts left."""
         limit = settings.RUN_MAX_ATTEMPTS
         return self.unheld().filter(cancel_requested=False, attempts__lt=limit)
+
+    def newest_of_each_kind(self) -> "TrainingRunQuerySet":
+        """The last run of each kind in each catalog."""
+        return self.order_by("catalog", "kind", "-created_at").distinct("catalog", "kind")
 
 
 class TrainingRun(models.Model):
@@ -100,6 +105,18 @@ class TrainingRun(models.Model):
         """Whether nothing will change any more."""
         return self.state in {RunState.CANCELLED, RunState.FAILED, RunState.SUCCEEDED}
 
+    @property
+    def percent(self) -> float:
+        """How much of it is done, 0 … 100."""
+        return round(100 * self.progress, 1)
+
+    @property
+    def seconds(self) -> float | None:
+        """How long it took, or has taken until now; None before its start."""
+        if self.started_at is None:
+            return None
+        return ((self.ended_at or timezone.now()) - self.started_at).total_seconds()
+
 
 class RunMetric(models.Model):
     """One point of a curve: a loss or a metric at a step of a run."""
@@ -124,6 +141,14 @@ class RunLogLine(models.Model):
     text = models.TextField()
 
 
+class ModelVersionQuerySet(models.QuerySet["ModelVersion"]):
+    """Reads of registered models."""
+
+    def newest_of_each(self) -> "ModelVersionQuerySet":
+        """The model that was registered last, in each catalog."""
+        return self.order_by("catalog", "-created_at").distinct("catalog")
+
+
 class ModelVersion(models.Model):
     """A registered bundle: which run made it, from which snapshot, and how good it is."""
 
@@ -134,6 +159,8 @@ class ModelVersion(models.Model):
     parent = models.ForeignKey("self", on_delete=models.SET_NULL, null=True, blank=True)
     metrics = models.JSONField(default=dict)  # as training/evaluation.py reports them
     created_at = models.DateTimeField(auto_now_add=True)
+
+    objects = ModelVersionQuerySet.as_manager()
 
     class Meta:
         indexes: ClassVar = [

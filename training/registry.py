@@ -94,7 +94,7 @@ def promote(
         if catalog.live_bundle == version.bundle_id:
             raise TrainingFault(f"{version.bundle_id} is live already.")
         _open(version.bundle_id, catalog, version.digest)
-        red = [check for check in gate(version) if not check.ok]
+        red = [check for check in gate(version, live_version(catalog)) if not check.ok]
         if red and not force:
             raise TrainingFault(
                 f"The gate is red: {' '.join(check.reason for check in red)} "
@@ -151,18 +151,21 @@ def previous_bundle(catalog: Catalog) -> str:
     return pile[-2] if len(pile) > 1 else ""
 
 
-def gate(version: ModelVersion) -> list[Check]:
-    """Named checks of a model against the live one, each with its reason."""
-    live = (
-        ModelVersion.objects.filter(bundle_id=version.catalog.live_bundle)
-        .exclude(pk=version.pk)
-        .first()
-    )
-    return [
-        _check_bundle(version),
-        _check_quality(version.metrics, live.metrics if live else None),
-        _check_coverage(version.metrics, live.metrics if live else None),
-    ]
+def gate(
+    version: ModelVersion, live: ModelVersion | None, *, check_files: bool = True
+) -> list[Check]:
+    """Named checks of a model against the live one, each with its reason.
+
+    `check_files` reads every byte of the bundle; a list of many models goes without.
+    """
+    beside = live.metrics if live is not None and live.pk != version.pk else None
+    checks = [_check_quality(version.metrics, beside), _check_coverage(version.metrics, beside)]
+    return [_check_bundle(version), *checks] if check_files else checks
+
+
+def live_version(catalog: Catalog) -> ModelVersion | None:
+    """The model that is live now."""
+    return ModelVersion.objects.filter(bundle_id=catalog.live_bundle).first()
 
 
 def prune(catalog: Catalog) -> list[str]:

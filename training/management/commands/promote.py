@@ -6,7 +6,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from training.errors import TrainingFault
 from training.models import ModelVersion
-from training.registry import gate, promote
+from training.registry import gate, live_version, promote
 
 
 class Command(BaseCommand):
@@ -25,7 +25,7 @@ class Command(BaseCommand):
         )
         if version is None:
             raise CommandError(f"There is no model {options['bundle']!r}.")
-        for check in gate(version):
+        for check in gate(version, live_version(version.catalog)):
             self.stdout.write(f"{'green' if check.ok else 'RED  '} {check.name}: {check.reason}")
         try:
             promote(version, None, options["reason"], force=options["force"])

@@ -1,0 +1,62 @@
+"""The buttons that start, stop and repeat runs. Each has a manage.py command beside it."""
+
+import uuid
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect
+from django.views.decorators.http import require_POST
+
+from catalog.models import Catalog
+from recsite.dashboard.access import staff_only, staff_user
+from training import runs
+from training.errors import TrainingFault
+from training.models import TrainingRun
+from training.refresh import refresh_now
+
+
+@staff_only
+@require_POST
+def train(request: HttpRequest, slug: str) -> HttpResponse:
+    """Queue a training run, or show the one that is going on."""
+    catalog = get_object_or_404(Catalog, slug=slug)
+    earlier = TrainingRun.objects.filter(catalog=catalog, kind=TrainingRun.Kind.TRAIN)
+    going_on = earlier.going_on().order_by("created_at").first()
+    if going_on:
+        messages.info(request, f"A training of {catalog.name} is going on already: this one.")
+        return redirect("dashboard:run", going_on.pk)
+    run = runs.create_run(catalog, TrainingRun.Kind.TRAIN, user=staff_user(request))
+    return redirect("dashboard:run", run.pk)
+
+
+@staff_only
+@require_POST
+def refresh(request: HttpRequest, slug: str) -> HttpResponse:
+    """Queue a refresh of the embeddings, or show the one that is going on."""
+    catalog = get_object_or_404(Catalog, slug=slug)
+    run = refresh_now(catalog, staff_user(request))
+    return redirect("dashboard:run", run.pk)
+
+
+@staff_only
+@require_POST
+def cancel(request: HttpRequest, run_id: uuid.UUID) -> HttpResponse:
+    """Ask for the end of a run."""
+    run = get_object_or_404(TrainingRun, pk=run_id)
+    if not runs.cancel(run, staff_user(request).username):
+        messages.error(request, f"This run is over already: {run.get_state_display().lower()}.")
+    return redirect("dashboard:run", run.pk)
+
+
+@staff_only
+@require_POST
+def retry(request: HttpRequest, run_id: uuid.UUID) -> HttpResponse:
+    """Queue the run again as a new one."""
+    run = get_object_or_404(TrainingRun.objects.select_related("catalog"), pk=run_id)
+    try:
+        again = runs.retry(run, staff_user(request))
+    except TrainingFault as fault:
+        messages.error(request, str(fault))
+        return redirect("dashboard:run", run.pk)
+    messages.success(request, "Queued again, as a new run with the same parameters and seed.")
+    return redirect("dashboard:run", again.pk)

@@ -1,0 +1,172 @@
+"""Needs your attention: what is wrong or unfinished, and the page or command that mends it."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.urls import reverse
+from django.utils import timezone
+
+from catalog.models import LoadState
+from ranking.bundle import bundle_exists
+from recsite.health import CatalogHealth, Part
+from training.models import ModelVersion, RunState, TrainingRun
+
+STUCK_AFTER = timedelta(minutes=5)  # a load that has not moved
+STALE_AFTER = timedelta(days=7)  # a live model
+
+
+@dataclass(frozen=True)
+class Concern:
+    """One line of the list."""
+
+    text: str
+    url: str = ""  # where the cure is
+    cure: str = ""  # words of the link
+    command: str = ""  # the same from a terminal
+
+
+def of_services(parts: dict[str, Part], waiting: int) -> list[Concern]:
+    """Broker and workers, and the runs that wait for them."""
+    for part in (parts["broker"], parts["worker"]):
+        if not part.ready:
+            waits = f" {waiting} run{'s wait' if waiting != 1 else ' waits'}." if waiting else ""
+            return [
+                Concern(
+                    f"{part.detail}{waits}",
+                    f"{reverse('dashboard:runs')}?state=queued" if waiting else "",
+                    "What waits",
+                    "celery -A recsite worker --queues training,fast",
+                )
+            ]
+    return []
+
+
+def of_catalog(
+    health: CatalogHealth, last: dict[str, TrainingRun], newest: ModelVersion | None
+) -> list[Concern]:
+    """What one catalog lacks.
+
+    Parameters
+    ----------
+    health
+        Its items, vectors and live bundle.
+    last
+        Its newest run of each kind.
+    newest
+        The model that was registered last.
+    """
+    if not health.items:
+        return [
+            Concern(
+                f"{health.name} holds no items.",
+                command=f"manage.py import_data {health.slug} --items FILE",
+            )
+        ]
+    return [
+        concern
+        for concern in (
+            _failed_run(health, last),
+            _missing_vectors(health, last),
+            _live_model(health, last, newest),
+            _newer_model(health, newest),
+        )
+        if concern
+    ]
+
+
+def of_loads() -> list[Concern]:
+    """Loads that have not moved for a while."""
+    stuck = LoadState.objects.filter(
+        finished_at__isnull=True, updated_at__lt=timezone.now() - STUCK_AFTER
+    ).select_related("catalog")
+    return [
+        Concern(
+            f"Loading {load.stage} of {load.catalog.name} stopped at {load.done:,}.",
+            command=f"manage.py load_demo {load.catalog.slug}",
+        )
+        for load in stuck
+    ]
+
+
+def _failed_run(health: CatalogHealth, last: dict[str, TrainingRun]) -> Concern | None:
+    for run in last.values():
+        if run.state == RunState.FAILED:
+            return Concern(
+                f"The last {run.kind} run of {health.name} failed: {run.error}",
+                reverse("dashboard:run", args=[run.pk]),
+                "Look and retry",
+                f"manage.py retry_run {run.pk}",
+            )
+    return None
+
+
+def _missing_vectors(health: CatalogHealth, last: dict[str, TrainingRun]) -> Concern | None:
+    missing = health.items - health.vectors
+    run = last.get(TrainingRun.Kind.ENCODE)
+    if missing <= 0 or (run and run.state == RunState.FAILED):
+        return None
+    if run and not run.is_over:
+        return Concern(
+            f"{missing:,} items of {health.name} have no vector yet; a run is at it.",
+            reverse("dashboard:run", args=[run.pk]),
+            "Watch it",
+        )
+    return Concern(
+        f"{missing:,} items of {health.name} have no vector yet.",
+        f"{reverse('dashboard:overview')}#{health.slug}",
+        "Refresh embeddings",
+        f"manage.py refresh_embeddings {health.slug}",
+    )
+
+
+def _live_model(
+    health: CatalogHealth, last: dict[str, TrainingRun], newest: ModelVersion | None
+) -> Concern | None:
+    models = reverse("dashboard:catalog-models", args=[health.slug])
+    if health.bundle_id and not bundle_exists(health.bundle_id):
+        return Concern(
+            f"The live model of {health.name} has lost its files; pages answer without it.",
+            models,
+            "Roll back or promote another",
+            f"manage.py rollback {health.slug} --reason …",
+        )
+    if health.bundle_id:
+        return None
+    run = last.get(TrainingRun.Kind.TRAIN)
+    if run and not run.is_over:
+        return Concern(
+            f"{health.name} has no live model yet; one is being trained.",
+            reverse("dashboard:run", args=[run.pk]),
+            "Watch it",
+        )
+    if newest:
+        return Concern(f"No model of {health.name} is live.", models, "Promote one")
+    return Concern(
+        f"{health.name} has no model yet; encoder and popularity answer.",
+        f"{reverse('dashboard:overview')}#{health.slug}",
+        "Train now",
+        f"manage.py train {health.slug}",
+    )
+
+
+def _newer_model(health: CatalogHealth, newest: ModelVersion | None) -> Concern | None:
+    if newest is None or not health.bundle_id:
+        return None
+    if newest.bundle_id != health.bundle_id and bundle_exists(newest.bundle_id):
+        return Concern(
+            f"A model of {health.name} newer than the live one waits for a decision.",
+            reverse("dashboard:promote", args=[health.slug, newest.bundle_id]),
+            "Compare and promote",
+        )
+    if _is_stale(newest.created_at):
+        return Concern(
+            f"The live model of {health.name} is older than a week.",
+            f"{reverse('dashboard:overview')}#{health.slug}",
+            "Train now",
+            f"manage.py train {health.slug}",
+        )
+    return None
+
+
+def _is_stale(moment: datetime) -> bool:
+    return timezone.now() - moment > STALE_AFTER

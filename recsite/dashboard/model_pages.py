@@ -1,0 +1,184 @@
+"""Registered models: figures beside the live one's, the gate, promotion and roll-back."""
+
+from dataclasses import dataclass
+
+from django.contrib import messages
+from django.core.paginator import Paginator
+from django.db.models import Count
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.http import require_GET, require_http_methods
+
+from catalog.models import Catalog
+from ranking.bundle import bundle_exists
+from recsite.dashboard.access import staff_only, staff_user
+from training import registry
+from training.errors import TrainingFault
+from training.models import ModelVersion
+from training.registry import Check, Figure, figure
+
+METRICS = (  # name in training/evaluation.py, words on the page
+    ("ndcg@10", "nDCG@10"),
+    ("recall@10", "Recall@10"),
+    ("recall@20", "Recall@20"),
+    ("mrr", "MRR"),
+    ("coverage@10", "Coverage"),
+)
+MODELS_A_PAGE = 20
+PROMOTIONS = 30
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One metric of a model beside the live model's."""
+
+    words: str
+    figure: Figure | None
+    live: Figure | None
+
+    @property
+    def difference(self) -> float | None:
+        """Positive = better than the live one."""
+        if self.figure is None or self.live is None:
+            return None
+        return self.figure.value - self.live.value
+
+    @property
+    def is_clear(self) -> bool:
+        """Whether the live model's value lies outside this one's interval."""
+        if self.figure is None or self.live is None:
+            return False
+        low, high = self.figure.low, self.figure.high
+        return low is not None and high is not None and not low <= self.live.value <= high
+
+
+@dataclass(frozen=True)
+class Row:
+    """One model in the list."""
+
+    version: ModelVersion
+    is_live: bool
+    measured: list[Measured]
+    checks: list[Check]
+    has_files: bool
+
+    @property
+    def is_green(self) -> bool:
+        """Whether every check is."""
+        return all(check.ok for check in self.checks)
+
+
+@staff_only
+@require_GET
+def catalogs(request: HttpRequest) -> HttpResponse:
+    """The catalogs; straight to the models if there is only one."""
+    rows = list(Catalog.objects.annotate(models=Count("model_versions")).order_by("pk"))
+    if len(rows) == 1:
+        return redirect("dashboard:catalog-models", rows[0].slug)
+    return render(request, "dashboard/models.html", {"tab": "models", "catalogs": rows})
+
+
+@staff_only
+@require_GET
+def page(request: HttpRequest, slug: str) -> HttpResponse:
+    """The models of one catalog, newest first."""
+    catalog = get_object_or_404(Catalog, slug=slug)
+    versions = ModelVersion.objects.filter(catalog=catalog).select_related("run", "parent")
+    found = Paginator(versions.order_by("-created_at"), MODELS_A_PAGE).get_page(
+        request.GET.get("page")
+    )
+    live = registry.live_version(catalog)
+    history = catalog.promotions.select_related("by").order_by("-at", "-pk")
+    return render(
+        request,
+        "dashboard/catalog_models.html",
+        {
+            "tab": "models",
+            "catalog": catalog,
+            "catalogs": Catalog.objects.order_by("pk"),
+            "page": found,
+            "page_range": found.paginator.get_elided_page_range(found.number),
+            "rows": [_row(version, live) for version in found],
+            "live": live,
+            "metric_words": [words for _, words in METRICS],
+            "promotions": history[:PROMOTIONS],
+        },
+    )
+
+
+@staff_only
+@require_http_methods(["GET", "POST"])
+def promote_page(request: HttpRequest, slug: str, bundle_id: str) -> HttpResponse:
+    """What would change, the whole gate, and the form; sending it promotes."""
+    catalog = get_object_or_404(Catalog, slug=slug)
+    version = get_object_or_404(ModelVersion, catalog=catalog, bundle_id=bundle_id)
+    fault = ""
+    if request.method == "POST":
+        try:
+            registry.promote(
+                version,
+                staff_user(request),
+                request.POST.get("reason", ""),
+                force="force" in request.POST,
+            )
+        except TrainingFault as refused:
+            fault = str(refused)
+        else:
+            messages.success(request, f"{bundle_id} is live.")
+            return redirect("dashboard:catalog-models", slug)
+    live = registry.live_version(catalog)
+    context = {
+        "tab": "models",
+        "catalog": catalog,
+        "row": _row(version, live, check_files=True),
+        "live": live,
+        "fault": fault,
+        "reason": request.POST.get("reason", ""),
+    }
+    return render(request, "dashboard/promote.html", context, status=422 if fault else 200)
+
+
+@staff_only
+@require_http_methods(["GET", "POST"])
+def roll_back_page(request: HttpRequest, slug: str) -> HttpResponse:
+    """What a roll-back returns to, and the form; sending it rolls back."""
+    catalog = get_object_or_404(Catalog, slug=slug)
+    fault = ""
+    if request.method == "POST":
+        try:
+            change = registry.roll_back(
+                catalog, staff_user(request), request.POST.get("reason", "")
+            )
+        except TrainingFault as refused:
+            fault = str(refused)
+        else:
+            messages.success(
+                request, f"{change.to_bundle or 'No model, only encoder and popularity,'} is live."
+            )
+            return redirect("dashboard:catalog-models", slug)
+    context = {
+        "tab": "models",
+        "catalog": catalog,
+        "target": registry.previous_bundle(catalog),
+        "fault": fault,
+        "reason": request.POST.get("reason", ""),
+    }
+    return render(request, "dashboard/roll_back.html", context, status=422 if fault else 200)
+
+
+def _row(version: ModelVersion, live: ModelVersion | None, *, check_files: bool = False) -> Row:
+    beside = live.metrics if live and live.pk != version.pk else None
+    return Row(
+        version=version,
+        is_live=live is not None and live.pk == version.pk,
+        measured=[
+            Measured(
+                words,
+                figure(version.metrics, name),
+                figure(beside, name) if beside is not None else None,
+            )
+            for name, words in METRICS
+        ],
+        checks=registry.gate(version, live, check_files=check_files),
+        has_files=bundle_exists(version.bundle_id),
+    )

@@ -1,0 +1,104 @@
+"""The overview: each catalog, its traffic, what needs attention, and the two buttons."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_GET
+
+from catalog.models import Catalog
+from recsite import health
+from recsite.dashboard import attention
+from recsite.dashboard.access import staff_only
+from recsite.dashboard.activity import Activity, activity_of
+from recsite.health import CatalogHealth
+from training.models import ModelVersion, RunState, TrainingRun
+
+LATEST_RUNS = 6
+
+
+@dataclass(frozen=True)
+class CatalogPanel:
+    """What the page shows of one catalog."""
+
+    catalog: Catalog
+    health: CatalogHealth
+    activity: Activity
+    live: ModelVersion | None
+    runs_going_on: list[TrainingRun] = field(default_factory=list)
+
+    @property
+    def unfinished_loads(self) -> list[dict[str, Any]]:
+        """Loads on their way."""
+        return [load for load in self.health.loads if not load["finished"]]
+
+    @property
+    def training_goes_on(self) -> TrainingRun | None:
+        """The training run that waits or runs, if there is one."""
+        return next((run for run in self.runs_going_on if run.kind == "train"), None)
+
+
+@staff_only
+@require_GET
+def page(request: HttpRequest) -> HttpResponse:
+    """Everything at a glance."""
+    catalogs = list(Catalog.objects.order_by("pk"))
+    states = {state.slug: state for state in health.catalogs()}
+    parts = health.backstage.parts()
+    going_on = list(TrainingRun.objects.going_on().select_related("catalog").order_by("created_at"))
+    waiting = sum(run.state == RunState.QUEUED for run in going_on)
+    return render(
+        request,
+        "dashboard/overview.html",
+        {
+            "tab": "overview",
+            "panels": _panels(catalogs, states, going_on),
+            "concerns": _concerns(catalogs, states, parts, waiting),
+            "parts": parts,
+            "waiting": waiting,
+            "running": len(going_on) - waiting,
+            "latest_runs": TrainingRun.objects.select_related("catalog").order_by("-created_at")[
+                :LATEST_RUNS
+            ],
+        },
+    )
+
+
+def _panels(
+    catalogs: list[Catalog], states: dict[str, CatalogHealth], going_on: list[TrainingRun]
+) -> list[CatalogPanel]:
+    traffic = activity_of(catalogs)
+    live = ModelVersion.objects.in_bulk(
+        [catalog.live_bundle for catalog in catalogs], field_name="bundle_id"
+    )
+    return [
+        CatalogPanel(
+            catalog=catalog,
+            health=states[catalog.slug],
+            activity=traffic[catalog.pk],
+            live=live.get(catalog.live_bundle),
+            runs_going_on=[run for run in going_on if run.catalog_id == catalog.pk],
+        )
+        for catalog in catalogs
+        if catalog.slug in states
+    ]
+
+
+def _concerns(
+    catalogs: list[Catalog],
+    states: dict[str, CatalogHealth],
+    parts: dict[str, health.Part],
+    waiting: int,
+) -> list[attention.Concern]:
+    last: dict[int, dict[str, TrainingRun]] = {catalog.pk: {} for catalog in catalogs}
+    for run in TrainingRun.objects.newest_of_each_kind():
+        last[run.catalog_id][run.kind] = run
+    newest = {version.catalog_id: version for version in ModelVersion.objects.newest_of_each()}
+    concerns = attention.of_services(parts, waiting) + attention.of_loads()
+    for catalog in catalogs:
+        if catalog.slug in states:
+            concerns += attention.of_catalog(
+                states[catalog.slug], last[catalog.pk], newest.get(catalog.pk)
+            )
+    return concerns

@@ -1,0 +1,108 @@
+"""One run: state, progress, curves, log, origin. Its live part polls until the run ends."""
+
+import uuid
+from dataclasses import dataclass
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, render
+from django.views.decorators.http import require_GET
+
+from recsite import health
+from recsite.dashboard.access import staff_only
+from recsite.dashboard.charts import Chart, curve_charts
+from training.models import ModelVersion, RunLogLine, RunState, TrainingRun
+
+LOG_LINES = 200  # newest ones on the page
+STOP_POLLING = 286  # htmx swaps the answer in and asks no more
+UNCHANGED = 204  # htmx leaves the page as it is
+EARLY = 0.03  # below this share of progress an estimate would be a guess
+
+
+@dataclass(frozen=True)
+class Live:
+    """The part of the page that changes while the run goes on."""
+
+    run: TrainingRun
+    charts: list[Chart]
+    log_lines: list[RunLogLine]  # newest first
+    elapsed: float | None  # seconds
+    remaining: float | None  # seconds, estimated
+    waits_for: str  # a sentence, while it is queued
+    version: ModelVersion | None  # what it registered
+
+    @property
+    def mark(self) -> str:
+        """Differs when the page would look different."""
+        run = self.run
+        points = sum(len(curve.steps) for chart in self.charts for curve in chart.curves)
+        newest = self.log_lines[0].pk if self.log_lines else 0
+        return "-".join(
+            str(part)
+            for part in (
+                run.state,
+                run.cancel_requested,
+                run.stage.replace(" ", "_"),
+                f"{run.progress:.3f}",
+                run.attempts,
+                points,
+                newest,
+                len(self.waits_for),
+                int(self.elapsed or 0) // 5,  # the clock moves every five seconds
+            )
+        )
+
+
+@staff_only
+@require_GET
+def page(request: HttpRequest, run_id: uuid.UUID) -> HttpResponse:
+    """The whole page."""
+    run = _find(run_id)
+    retries = TrainingRun.objects.filter(retry_of=run).order_by("created_at")
+    context = {"tab": "runs", "run": run, "retries": retries, "live": _live(run)}
+    return render(request, "dashboard/run.html", context)
+
+
+@staff_only
+@require_GET
+def live(request: HttpRequest, run_id: uuid.UUID) -> HttpResponse:
+    """The live part alone; nothing if the page shows it already, a last time if it is over."""
+    part = _live(_find(run_id))
+    if not part.run.is_over and request.GET.get("mark") == part.mark:
+        return HttpResponse(status=UNCHANGED)
+    status = STOP_POLLING if part.run.is_over else 200
+    return render(request, "dashboard/_run.html", {"run": part.run, "live": part}, status=status)
+
+
+def _find(run_id: uuid.UUID) -> TrainingRun:
+    runs = TrainingRun.objects.select_related("catalog", "created_by", "retry_of")
+    return get_object_or_404(runs, pk=run_id)
+
+
+def _live(run: TrainingRun) -> Live:
+    points = run.metrics.order_by("name", "step").values_list("name", "step", "value")
+    elapsed = run.seconds
+    remaining = None
+    if elapsed and run.state == RunState.RUNNING and EARLY < run.progress < 1:
+        remaining = elapsed * (1 - run.progress) / run.progress
+    return Live(
+        run=run,
+        charts=curve_charts(points),
+        log_lines=list(run.log_lines.order_by("-pk")[:LOG_LINES]),
+        elapsed=elapsed,
+        remaining=remaining,
+        waits_for=_waits_for(run),
+        version=ModelVersion.objects.filter(run=run).select_related("catalog").first(),
+    )
+
+
+def _waits_for(run: TrainingRun) -> str:
+    """Why a queued run has not begun."""
+    if run.state != RunState.QUEUED:
+        return ""
+    same = TrainingRun.objects.filter(catalog=run.catalog, kind=run.kind, state=RunState.RUNNING)
+    if same.exists():
+        return f"It waits for the {run.kind} run of {run.catalog.name} that is going on."
+    for part in health.backstage.parts().values():
+        if not part.ready:
+            return f"It waits. {part.detail}"
+    return "It waits for a worker to be free."

@@ -1,0 +1,55 @@
+"""How the dashboard writes durations, differences and bundle ids."""
+
+from django import template
+from django.utils.formats import number_format
+
+from training.registry import Figure
+
+register = template.Library()
+
+
+@register.filter
+def duration(seconds: float | None) -> str:
+    """Seconds in words: 45 s, 3 min 20 s, 2 h 5 min."""
+    if seconds is None:
+        return "–"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+@register.filter
+def percent(fraction: float | None) -> str:
+    """A fraction as a percentage."""
+    return "–" if fraction is None else f"{100 * fraction:.1f} %"
+
+
+@register.filter
+def figure_value(figure: Figure | None) -> str:
+    """A metric's value."""
+    return "–" if figure is None else number_format(figure.value, 4)
+
+
+@register.filter
+def figure_interval(figure: Figure | None) -> str:
+    """A metric's 95 % interval; '' where there is none."""
+    if figure is None or figure.low is None or figure.high is None:
+        return ""
+    return f"{number_format(figure.low, 4)} – {number_format(figure.high, 4)}"
+
+
+@register.filter
+def signed(difference: float | None) -> str:
+    """A difference with its sign, minus as a minus."""
+    if difference is None:
+        return ""
+    return f"{difference:+.4f}".replace("-", "−")
+
+
+@register.filter
+def bundle_time(bundle_id: str) -> str:
+    """The part of a bundle id that tells bundles of one catalog apart."""
+    return "-".join(bundle_id.rsplit("-", 2)[1:])

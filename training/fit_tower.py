@@ -1,0 +1,245 @@
+"""Training of the user tower: next-item prediction over everybody's sequences."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from ranking.item_index import ItemIndex
+from ranking.types import InteractionLog
+from ranking.user_tower import TowerConfig, UserTower, gap_buckets
+from training.handle import RunHandle
+from training.losses import full_softmax, sampled_softmax
+
+SMALL_CATALOG = 4_000  # items up to which the softmax runs over all of them
+
+
+@dataclass(frozen=True)
+class TowerTraining:
+    """How the tower is trained."""
+
+    epochs: int = 8  # at most
+    patience: int = 2  # epochs without a better validation loss
+    batch: int = 64  # sequences
+    learning_rate: float = 2e-3
+    weight_decay: float = 0.01
+    clip: float = 1.0  # gradient norm
+    negatives: int = 1_024  # shared by a batch, where the softmax is sampled
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Sequences, left-aligned; −1 marks the padding."""
+
+    rows: Tensor  # (B, L + 1) item rows; the step after each one is its target
+    types: Tensor  # (B, L)
+    gaps: Tensor  # (B, L) buckets of the time to the next step
+    lengths: Tensor  # (B,)
+
+
+def sequences(
+    log: InteractionLog, begin: float, end: float, length: int
+) -> list[NDArray[np.int64]]:
+    """Positions in the log, cut per person into pieces of up to length + 1 steps.
+
+    A piece belongs to begin … end if its last step does.
+    """
+    positive = np.flatnonzero((log.weights > 0) & (log.timestamps < end))
+    borders = np.flatnonzero(np.diff(log.users[positive])) + 1
+    pieces = []
+    for person in np.split(positive, borders):
+        for stop in range(len(person), 1, -length):
+            piece = person[max(0, stop - length - 1) : stop]
+            if log.timestamps[piece[-1]] < begin:
+                break
+            pieces.append(piece)
+    return pieces
+
+
+def batches(
+    log: InteractionLog, pieces: list[NDArray[np.int64]], size: int, order: NDArray[np.int64]
+) -> Iterator[Batch]:
+    """Pad pieces to batches, in this order."""
+    for start in range(0, len(order), size):
+        chosen = [pieces[place] for place in order[start : start + size]]
+        longest = max(len(piece) for piece in chosen)
+        rows = np.full((len(chosen), longest), -1, dtype=np.int64)
+        types = np.zeros((len(chosen), longest - 1), dtype=np.int64)
+        gaps = np.zeros_like(types)
+        for place, piece in enumerate(chosen):
+            rows[place, : len(piece)] = log.rows[piece]
+            types[place, : len(piece) - 1] = log.types[piece[:-1]]
+            gaps[place, : len(piece) - 1] = gap_buckets(np.diff(log.timestamps[piece]))
+        lengths = torch.tensor([len(piece) - 1 for piece in chosen])
+        yield Batch(
+            torch.from_numpy(rows), torch.from_numpy(types), torch.from_numpy(gaps), lengths
+        )
+
+
+class TowerTrainer:
+    """One training: network, optimiser, and where it stands; can be saved and resumed."""
+
+    def __init__(
+        self, items: ItemIndex, log: InteractionLog, training: TowerTraining, seed: int
+    ) -> None:
+        torch.manual_seed(seed)
+        self.log, self.training, self.seed = log, training, seed
+        self.config = TowerConfig(len(items), items.text_vectors.shape[1])
+        self.tower = UserTower(self.config)
+        self.texts = torch.from_numpy(items.text_vectors)
+        self.codes = torch.from_numpy(items.text_codes)
+        self.optimiser = torch.optim.AdamW(
+            self.tower.parameters(), training.learning_rate, weight_decay=training.weight_decay
+        )
+        counts = np.bincount(log.rows, minlength=len(items)) + 1.0
+        self.draw = torch.from_numpy(counts**0.75 / (counts**0.75).sum())  # (N,) q of a negative
+        self.epoch, self.best, self.bad_epochs = 0, float("inf"), 0
+        self.best_weights: dict[str, Tensor] = {}
+
+    def loss(self, batch: Batch, generator: torch.Generator) -> Tensor:
+        """The mean loss over the real steps of a batch."""
+        inside = batch.rows[:, :-1].clamp(min=0)  # (B, L)
+        targets = batch.rows[:, 1:]  # (B, L), −1 = padding
+        embedded = self.tower.item_vectors(self.texts[self.codes[inside]], inside)  # (B, L, d)
+        states = self.tower(embedded, batch.types, batch.gaps, batch.lengths)  # (B, L, d)
+        real = targets >= 0
+        states, wanted = states[real], targets[real]  # (P, d), (P,)
+        count = len(self.codes)
+        if count <= SMALL_CATALOG:
+            everything = self.tower.item_vectors(self.texts[self.codes], torch.arange(count))
+            return full_softmax(states, everything, wanted)
+        drawn = torch.multinomial(
+            self.draw, self.training.negatives, replacement=True, generator=generator
+        )  # (K,)
+        rows = torch.cat([wanted, drawn])  # (P + K,)
+        distinct, place = torch.unique(rows, return_inverse=True)
+        vectors = self.tower.item_vectors(self.texts[self.codes[distinct]], distinct)[place]
+        expected = torch.log(self.draw[rows] * self.training.negatives).float()
+        same = wanted.unsqueeze(1) == drawn.unsqueeze(0)  # (P, K)
+        positives, negatives = vectors[: len(wanted)], vectors[len(wanted) :]
+        return sampled_softmax(states, positives, negatives, expected, same)
+
+    def run_epoch(self, pieces: list[NDArray[np.int64]], handle: RunHandle) -> float:
+        """One pass over the training sequences; the mean loss."""
+        self.tower.train()
+        generator = torch.Generator().manual_seed(self.seed * 1_000 + self.epoch)
+        torch.manual_seed(self.seed * 1_000 + self.epoch)  # dropout: the same after a resume
+        order = np.random.default_rng(self.seed * 1_000 + self.epoch).permutation(len(pieces))
+        losses = []
+        for batch in batches(self.log, pieces, self.training.batch, order):
+            handle.check()
+            loss = self.loss(batch, generator)
+            self.optimiser.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            torch.nn.utils.clip_grad_norm_(self.tower.parameters(), self.training.clip)
+            self.optimiser.step()
+            losses.append(float(loss.detach()))
+        self.epoch += 1
+        return float(np.mean(losses))
+
+    @torch.no_grad()
+    def validate(self, pieces: list[NDArray[np.int64]]) -> float:
+        """The mean loss over the validation sequences, always with the same negatives."""
+        self.tower.eval()
+        generator = torch.Generator().manual_seed(self.seed)
+        order = np.arange(len(pieces))
+        losses = [
+            float(self.loss(batch, generator))
+            for batch in batches(self.log, pieces, self.training.batch, order)
+        ]
+        return float(np.mean(losses))
+
+    def note(self, valid_loss: float) -> None:
+        """Remember the best weights, and for how long there were no better ones."""
+        if valid_loss < self.best:
+            self.best, self.bad_epochs = valid_loss, 0
+            self.best_weights = {
+                name: value.clone() for name, value in self.tower.state_dict().items()
+            }
+        else:
+            self.bad_epochs += 1
+
+    def save(self, folder: Path) -> None:
+        """Write a checkpoint; safetensors and JSON, whole or not at all."""
+        tensors = {f"now.{name}": value for name, value in self.tower.state_dict().items()}
+        tensors |= {f"best.{name}": value for name, value in self.best_weights.items()}
+        for key, slots in self.optimiser.state_dict()["state"].items():
+            tensors |= {f"adam.{key}.{name}": value for name, value in slots.items()}
+        standing = {"epoch": self.epoch, "best": self.best, "bad_epochs": self.bad_epochs}
+        staging = folder / "tower.checkpoint.new"
+        save_file(tensors, staging, metadata={"standing": json.dumps(standing)})
+        staging.rename(folder / "tower.checkpoint")
+
+    def resume(self, folder: Path) -> bool:
+        """Go on from the last checkpoint; False if there is none."""
+        path = folder / "tower.checkpoint"
+        if not path.exists():
+            return False
+        tensors = load_file(path)
+        standing = json.loads(_metadata(path)["standing"])
+        part = lambda head: {  # noqa: E731
+            name.removeprefix(head): value
+            for name, value in tensors.items()
+            if name.startswith(head)
+        }
+        self.tower.load_state_dict(part("now."))
+        self.best_weights = part("best.")
+        adam = self.optimiser.state_dict()
+        adam["state"] = {}
+        for name, value in part("adam.").items():
+            key, slot = name.split(".", 1)
+            adam["state"].setdefault(int(key), {})[slot] = value
+        self.optimiser.load_state_dict(adam)
+        self.epoch, self.best = standing["epoch"], standing["best"]
+        self.bad_epochs = standing["bad_epochs"]
+        return True
+
+    def finish(self) -> UserTower:
+        """The tower with its best weights."""
+        self.tower.load_state_dict(self.best_weights)
+        return self.tower.eval()
+
+
+def _metadata(path: Path) -> dict[str, str]:
+    """The header's own key-value part of a safetensors file."""
+    with path.open("rb") as file:
+        size = int.from_bytes(file.read(8), "little")
+        header = json.loads(file.read(size))
+    found: dict[str, str] = header["__metadata__"]
+    return found
+
+
+def fit_tower(
+    handle: RunHandle,
+    items: ItemIndex,
+    log: InteractionLog,
+    train_until: float,
+    valid_until: float,
+    training: TowerTraining,
+) -> UserTower:
+    """Train with early stopping; sequences that end in train_until … valid_until validate."""
+    trainer = TowerTrainer(items, log.before(train_until), training, handle.seed)
+    length = trainer.config.length
+    pieces = sequences(log.before(train_until), 0.0, train_until, length)
+    trainer.log = log
+    held = sequences(log, train_until, valid_until, length)[:2_000]
+    if trainer.resume(handle.folder):
+        handle.log(f"Tower: resumed after epoch {trainer.epoch}.")
+    handle.log(f"Tower: {len(pieces):,} sequences, {len(held):,} to validate; {asdict(training)}")
+    while trainer.epoch < training.epochs and trainer.bad_epochs < training.patience and pieces:
+        share = trainer.epoch / training.epochs
+        handle.stage(f"tower, epoch {trainer.epoch + 1}", 0.05 + 0.45 * share)
+        train_loss = trainer.run_epoch(pieces, handle)
+        valid_loss = trainer.validate(held or pieces)
+        trainer.note(valid_loss)
+        handle.metric("tower/train_loss", trainer.epoch, train_loss)
+        handle.metric("tower/valid_loss", trainer.epoch, valid_loss)
+        handle.log(f"Tower: epoch {trainer.epoch}: {train_loss:.4f}, validation {valid_loss:.4f}")
+        trainer.save(handle.folder)
+    return trainer.finish()

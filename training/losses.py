@@ -1,0 +1,36 @@
+"""Losses of the user tower."""
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+
+def full_softmax(states: Tensor, items: Tensor, targets: Tensor) -> Tensor:
+    """Cross-entropy over the whole catalog: −log exp(s·v_t) / Σ_j exp(s·v_j).
+
+    states (P, d), items (N, d), targets (P,) rows of items → scalar. For catalogs of up to a few
+    thousand items; prefer `sampled_softmax` above.
+    """
+    return functional.cross_entropy(states @ items.T, targets)
+
+
+def sampled_softmax(
+    states: Tensor,
+    positives: Tensor,
+    negatives: Tensor,
+    log_expected: Tensor,
+    same: Tensor,
+) -> Tensor:
+    """Cross-entropy over the target and shared negatives, each logit corrected by log q.
+
+    states (P, d), positives (P, d), negatives (K, d); log_expected (P + K) log of how often each
+    target, then each negative, is expected among K draws; same (P, K) True where a negative is the
+    target itself. s·v − log(K·q) makes the sampled loss estimate the full one: Bengio & Senécal
+    2008; Yi et al. 2019 (RecSys).
+    """
+    count = len(states)
+    positive = (states * positives).sum(-1) - log_expected[:count]  # (P,)
+    negative = states @ negatives.T - log_expected[count:]  # (P, K)
+    negative = negative.masked_fill(same, float("-inf"))
+    total = torch.logsumexp(torch.cat([positive.unsqueeze(1), negative], dim=1), dim=1)
+    return (total - positive).mean()

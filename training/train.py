@@ -1,0 +1,179 @@
+"""⑪ – ⑬ A whole training: snapshot → tower → ranker → evaluation → bundle, on one screen."""
+
+import shutil
+import time
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.numpy import save_file
+from safetensors.torch import save_model
+
+from ranking import features
+from ranking.bundle import BundleMeta, bundle_path, write_bundle
+from ranking.encoder import load_encoder
+from ranking.rankers.gbdt import GbdtConfig, GbdtRanker
+from ranking.sources import union
+from ranking.sources.covisit import CoVisitation
+from ranking.sources.popular import Popularity
+from ranking.state import RankingState
+from ranking.types import InteractionLog
+from ranking.user_tower import UserTower, all_item_vectors
+from training.errors import TrainingFault
+from training.encode import encode
+from training.evaluation import by_name, evaluate_state, state_as_of, table
+from training.fit_tower import TowerTraining, fit_tower
+from training.handle import RunHandle
+from training.items import catalog_items
+from training.negatives import weekly_examples
+from training.snapshot import Snapshot, Split, open_snapshot, read_log, split_by_time, take_snapshot
+
+RANKER_WINDOWS = 6
+REQUESTS_A_WINDOW = 1_000  # people drawn for the ranker's examples, a window
+VALIDATION_REQUESTS = 1_000
+
+
+def train(handle: RunHandle) -> Path:
+    """Train a catalog's models and publish them as a bundle; returns its folder.
+
+    Parameters of the run: `epochs`, `rounds` (limits of tower and ranker), `evaluate_people` (at
+    most so many in the evaluation).
+    """
+    torch.set_num_threads(max(torch.get_num_threads(), 1))
+    encode(handle)  # vectors for whatever is new
+    handle.stage("snapshot", 0.03)
+    snapshot = _snapshot(handle)
+    items = catalog_items(handle.catalog)
+    log = read_log(snapshot, items, handle.catalog)
+    split = split_by_time(log, handle.catalog)
+    handle.log(f"{len(log):,} interactions, {len(items):,} items; {asdict(split)}")
+    tower = fit_tower(handle, items, log, split.rank_start, split.valid_start, _tower(handle))
+    state = _state(handle, items, log, split, tower)
+    ranker = _fit_ranker(handle, state, log, split)
+    state = replace(state, ranker=ranker)
+    handle.stage("evaluating", 0.85)
+    most = handle.parameters.get("evaluate_people")
+    result = evaluate_state(state, log, split, handle.check, most, handle.seed)
+    for line in table(result):
+        handle.log(line)
+    handle.stage("writing the bundle", 0.97)
+    return _publish(handle, state, log, split, snapshot, by_name(result))
+
+
+def _snapshot(handle: RunHandle) -> Snapshot:
+    """The run's snapshot; the one it began with if it is resumed."""
+    if digest := handle.run.snapshot_digest:
+        return open_snapshot(digest)
+    snapshot = take_snapshot(handle.catalog)
+    handle.record(snapshot_digest=snapshot.digest)
+    return snapshot
+
+
+def _tower(handle: RunHandle) -> TowerTraining:
+    return TowerTraining(epochs=int(handle.parameters.get("epochs", TowerTraining.epochs)))
+
+
+def _state(
+    handle: RunHandle, items: Any, log: InteractionLog, split: Split, tower: UserTower
+) -> RankingState:
+    """The state that the ranker's examples are built with: nothing later than rank_start."""
+    catalog = handle.catalog
+    rows = np.arange(len(items))
+    base = RankingState(
+        items,
+        Popularity.fit(log, len(items), split.rank_start),
+        catalog.repeat_consumption,
+        catalog.item_half_life_days,
+        catalog.diversity,
+        tower=tower,
+        tower_items=all_item_vectors(tower, items.text_vectors, items.text_codes, rows),
+    )
+    return state_as_of(base, log, split.rank_start)
+
+
+def _fit_ranker(
+    handle: RunHandle, state: RankingState, log: InteractionLog, split: Split
+) -> GbdtRanker:
+    """Examples of the windows before validation; trees until the validation nDCG stops rising."""
+    handle.stage("the ranker's examples", 0.55)
+    borders = np.linspace(split.rank_start, split.valid_start, RANKER_WINDOWS + 1)
+    windows = list(zip(borders[:-1], borders[1:], strict=True))
+    train_part = weekly_examples(state, log, windows, handle.seed, handle.check, REQUESTS_A_WINDOW)
+    later = state_as_of(state, log, split.valid_start)
+    valid_part = weekly_examples(
+        later,
+        log,
+        [(split.valid_start, split.test_start)],
+        handle.seed + 100,
+        handle.check,
+        VALIDATION_REQUESTS,
+    )
+    if len(train_part.groups) < 20 or len(valid_part.groups) < 5:
+        raise TrainingFault(
+            f"Only {len(train_part.groups)} visits to learn ranking from and "
+            f"{len(valid_part.groups)} to validate it on; 20 and 5 are needed. Until then the site "
+            "ranks by the encoder and popularity."
+        )
+    handle.log(
+        f"Ranker: {len(train_part.groups):,} visits with {len(train_part.labels):,} candidates, "
+        f"{len(valid_part.groups):,} visits to validate"
+    )
+    handle.stage("ranker", 0.7)
+    config = GbdtConfig(rounds=int(handle.parameters.get("rounds", GbdtConfig.rounds)))
+
+    def on_round(number: int, ndcg: float) -> None:
+        handle.check()
+        handle.stage(f"ranker, tree {number + 1}", 0.7 + 0.15 * (number + 1) / config.rounds)
+        if number % 5 == 0:
+            handle.metric("ranker/valid_ndcg@10", number, ndcg)
+
+    names = features.names(union.NAMES)
+    ranker = GbdtRanker.fit(train_part, valid_part, names, config, handle.seed, on_round)
+    best = sorted(ranker.importance().items(), key=lambda pair: -pair[1])[:10]
+    handle.log("Ranker: " + ", ".join(f"{name} {share:.0%}" for name, share in best))
+    return ranker
+
+
+def _publish(
+    handle: RunHandle,
+    state: RankingState,
+    log: InteractionLog,
+    split: Split,
+    snapshot: Snapshot,
+    metrics: dict[str, Any],
+) -> Path:
+    """Write the bundle: the weights as evaluated, the tables as of the whole snapshot."""
+    assert state.tower is not None and state.ranker is not None
+    folder = handle.folder / "bundle"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    covisitation = CoVisitation.fit(log, len(state.items), split.end)
+    save_file(
+        {
+            "item_ids": state.items.ids,
+            "popularity": Popularity.fit(log, len(state.items), split.end).counts,
+            "neighbours": covisitation.neighbours,
+            "weights": covisitation.weights,
+        },
+        folder / "tables.safetensors",
+    )
+    save_model(state.tower, str(folder / "tower.safetensors"))
+    state.ranker.save(folder / "ranker.ubj")
+    meta = BundleMeta(
+        catalog=handle.catalog.slug,
+        encoder_digest=load_encoder().digest,
+        dimensions={"items": len(state.items), "vector": state.items.text_vectors.shape[1]},
+        snapshot_digest=snapshot.digest,
+        parameters={
+            **handle.parameters,
+            "seed": handle.seed,
+            "as_of": split.end,
+            "split": asdict(split),
+            "tower": asdict(state.tower.config),
+            "trained_at": time.time(),
+        },
+        metrics=metrics,
+    )
+    return bundle_path(write_bundle(folder, meta))
