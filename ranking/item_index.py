@@ -11,7 +11,7 @@ from catalog.models import Catalog, EncoderVersion
 from ranking.types import FloatArray, IntArray
 
 ITEMS_SQL = """
-SELECT item.id, item.category, coalesce(item.attributes->>'brand_id', item.attributes->>'brand', ''),
+SELECT item.id, item.category, coalesce(item.attributes->>'manufacturer', item.attributes->>'brand', ''),
        item.price::float8, extract(epoch FROM item.published_at)::float8, item.available,
        item.text_digest
 FROM catalog_item item WHERE item.catalog_id = %s ORDER BY item.id
