@@ -11,6 +11,7 @@ counted (a checkout records a whole basket at once), is suspected: what goes bey
 """
 
 import math
+import time
 import uuid
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -18,8 +19,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from django.db import connection, transaction
+from django.db import OperationalError, connection, transaction
 from django.utils import timezone
+from psycopg.errors import LockNotAvailable
 
 from catalog.models import Catalog, Interaction, InteractionType, Item, SlateLog, User
 
@@ -28,6 +30,8 @@ CLOCK_SKEW = timedelta(minutes=5)  # how far a client's clock may run ahead
 EARLIEST = datetime(1990, 1, 1, tzinfo=UTC)
 SUSPICIOUS_PER_MINUTE = 60  # interactions of one person in one catalog
 ROWS_A_TRANSACTION = 500  # one advisory lock each; the server's lock table holds some thousands
+MONTHS_LOCK_TIMEOUT = "200ms"  # less than PostgreSQL's deadlock_timeout of a second
+MONTHS_TIMEOUT = 120.0  # seconds; somebody else's import may hold the locks for as long
 LAST_POSITION = 32767  # smallint
 LONGEST_NUMBER = 2**63 - 1  # bigint
 
@@ -149,18 +153,39 @@ def ensure_months(moments: Iterable[datetime]) -> None:
 
     Next month's is made ahead because adding a partition locks the whole table for an instant: so
     no visitor's click waits for it at midnight. Call it before the transaction that writes.
+
+    A new partition needs locks on catalogs, users and items too, in an order that no writer of them
+    knows of. So it waits for a lock for less than `deadlock_timeout` and then starts again.
     """
     ahead = timezone.now() + timedelta(days=31)
     months = {
         moment.astimezone(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
         for moment in (*moments, ahead)
     }
+    deadline = time.monotonic() + MONTHS_TIMEOUT
+    while missing := _missing_months(sorted(months)):
+        try:
+            with transaction.atomic(), connection.cursor() as cursor:
+                cursor.execute("SET LOCAL lock_timeout = %s", [MONTHS_LOCK_TIMEOUT])
+                cursor.execute(
+                    "SELECT catalog_ensure_interaction_month(moment)"
+                    " FROM unnest(%s::timestamptz[]) AS moment",
+                    [missing],
+                )
+        except OperationalError as error:
+            if not isinstance(error.__cause__, LockNotAvailable) or time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
+
+
+def _missing_months(months: list[datetime]) -> list[datetime]:
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT catalog_ensure_interaction_month(moment)"
-            " FROM unnest(%s::timestamptz[]) AS moment",
-            [sorted(months)],
+            "SELECT moment FROM unnest(%s::timestamptz[]) AS moment WHERE to_regclass("
+            "'catalog_interaction_' || to_char(moment AT TIME ZONE 'UTC', 'YYYY_MM')) IS NULL",
+            [months],
         )
+        return [moment for (moment,) in cursor.fetchall()]
 
 
 def _check(
