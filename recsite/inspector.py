@@ -67,6 +67,7 @@ def slate(request: SiteRequest, slate_id: uuid.UUID) -> HttpResponse:
     context = {
         "slate": row,
         "stages": lines,
+        "candidates": max((line.left for line in lines), default=0),
         "total_ms": sum(line.milliseconds for line in lines),
         "places": place_lines(row),
         "source_counts": _source_counts(row),

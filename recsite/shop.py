@@ -16,7 +16,7 @@ from recsite import facets, feedback, shop_cart, shop_people, suggestions
 from recsite.account import SiteRequest
 from recsite.aisles import aisles_of
 from recsite.shelves import Card, Shelf, device_of, recommended, with_catalog
-from recsite.shopfront import SHELF_SIZE, SLUG, for_you, shelf, shop_catalog, shop_page
+from recsite.shopfront import SHELF_SIZE, SLUG, doors, for_you, shelf, shop_catalog, shop_page
 
 PAGE_SIZE = 36  # items
 MOST_FOUND = 8 * 24  # a search shows no more; further down nobody looks
@@ -38,7 +38,10 @@ def home(request: SiteRequest) -> HttpResponse:
     shelves.append(staples)
     popular = shelf(request, catalog, "popular", "Popular now", shelves, only=("popular",))
     shelves.append(popular)
-    context = {"shelves": [row for row in shelves if row.cards]}
+    context = {
+        "shelves": [row for row in shelves if row.cards],
+        "doors": doors(aisles_of(catalog)),
+    }
     return shop_page(request, "shop/home.html", catalog, context)
 
 

@@ -115,7 +115,7 @@ def people(request: SiteRequest) -> HttpResponse:
         "people_query": f"{urlencode({'q': text, 'next': next_url})}&",
         "page": page,
         "page_range": page.paginator.get_elided_page_range(page.number, on_each_side=2, on_ends=1),
-        "people": [(person, rows, _facts(person)[:4]) for person, rows in _with_counts(shown)],
+        "people": [(person, rows, _facts(person)[:3]) for person, rows in _with_counts(shown)],
         "next": next_url,
     }
     if catalog is None:

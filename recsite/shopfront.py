@@ -16,6 +16,8 @@ from recsite.shelves import Shelf, device_of, recommended
 SLUG = "shop"
 SHELF_SIZE = 12  # items
 SMALLEST_DEPARTMENT = 10  # items
+DOORS = 12
+NEW = "You are new here, so this is a bit of everything. After your first click it follows you."
 
 
 def shop_catalog() -> Catalog:
@@ -46,6 +48,15 @@ def departments(aisles: Aisles) -> list[Aisle]:
     return large or aisles.departments
 
 
+def doors(aisles: Aisles) -> list[Aisle]:
+    """The largest aisles for the front page; a department that holds most of the shop opens up."""
+    everything = sum(aisle.count for aisle in aisles.departments)
+    found: list[Aisle] = []
+    for aisle in departments(aisles):
+        found += aisle.children if aisle.children and aisle.count > everything / 2 else [aisle]
+    return sorted(found, key=lambda aisle: -aisle.count)[:DOORS]
+
+
 def for_you(request: SiteRequest, catalog: Catalog) -> Shelf:
     """The shelf that follows every click."""
     return recommended(
@@ -59,6 +70,7 @@ def for_you(request: SiteRequest, catalog: Catalog) -> Shelf:
         ),
         key="for-you",
         title="For you",
+        note="It follows every click, every add and every purchase." if request.person.pk else NEW,
         refresh_url=reverse("shop:for-you"),
     )
 

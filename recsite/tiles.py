@@ -1,16 +1,19 @@
 """Pictures for items that have none: a drawing chosen by the words of the category.
 
-No photo is invented. A tile is three things: a drawing from static/icons.svg, a colour, and a
-backdrop that varies from item to item, so that neighbours of one kind can be told apart.
+No photo is invented. A tile is a drawing from static/icons.svg and a colour, both by the kind of
+thing. Its tone goes by the maker, as packaging does, and its backdrop by the item, so that
+neighbours of one kind can be told apart.
 """
 
 import re
 from dataclasses import dataclass
 from functools import lru_cache
+from zlib import crc32
 
 from catalog.models import Item
 
 BACKDROPS = 6  # motif-0 … motif-5 in static/icons.svg
+TONES = 4  # tone-0 … tone-3 in the stylesheet
 
 # The first rule whose words occur decides; from the particular to the general. Words are matched
 # from their beginning, so "cook" would match "cookies", and "cookies" wouldn't match "cook".
@@ -28,12 +31,12 @@ RULES: tuple[tuple[str, str, str], ...] = (
         "meal",
         "dusk",
     ),
-    (r"frozen|frzn|ice\b", "snow", "sea"),
+    (r"frozen|frzn|ice\b|ice pop", "snow", "sea"),
     (r"yogurt|pudding|gelatin", "yogurt", "rose"),
     (r"cheese", "cheese", "lemon"),
     (r"egg", "egg", "wheat"),
+    (r"milk|buttermilk|cream|dairy", "milk", "sky"),
     (r"butter|margarine|spread", "butter", "lemon"),
-    (r"milk|cream|dairy", "milk", "sky"),
     (r"coffee|tea\b|teas|cocoa|hot drink", "cup", "apricot"),
     (r"beer|ale\b|ales|malt|cider", "beer", "wheat"),
     (r"wine|spirit|liquor|champagne|vodka|whisk", "glass", "plum"),
@@ -100,18 +103,23 @@ class Tile:
     drawing: str  # id of a symbol in static/icons.svg
     hue: str  # class hue-… in the stylesheet
     backdrop: int  # motif-…
+    tone: int  # class tone-…
 
 
 def tile_for(item: Item) -> Tile:
     """The tile of an item."""
-    drawing, hue = _choose(item.category)
-    return Tile(drawing, hue, (item.pk or 0) % BACKDROPS)
+    maker = item.attributes.get("manufacturer") or item.attributes.get("brand")
+    return _tile(item.category, item.external_id, str(maker or item.external_id))
 
 
 def tile_for_category(path: str) -> Tile:
     """The tile of a category."""
+    return _tile(path, path, path)
+
+
+def _tile(path: str, name: str, maker: str) -> Tile:
     drawing, hue = _choose(path)
-    return Tile(drawing, hue, sum(path.encode()) % BACKDROPS)
+    return Tile(drawing, hue, crc32(name.encode()) % BACKDROPS, crc32(maker.encode()) % TONES)
 
 
 @lru_cache(maxsize=4096)

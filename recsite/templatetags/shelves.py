@@ -43,6 +43,20 @@ def new_event_id() -> str:
 
 
 @register.filter
+def short_title(item: Item) -> str:
+    """The title without the size at its end; cards say the size on a line of its own."""
+    size = item.attributes.get("size")
+    return item.title.removesuffix(f", {size}") if size else item.title
+
+
+@register.filter
+def note(item: Item) -> str:
+    """The line below a card's title: the size, else the second part of the category."""
+    parts = item.category.split(" > ")
+    return str(item.attributes.get("size") or (parts[1] if len(parts) > 1 else parts[0]))
+
+
+@register.filter
 def last_part(path: str) -> str:
     """The last part of a category path."""
     return path.rsplit(" > ", maxsplit=1)[-1]

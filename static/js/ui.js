@@ -119,12 +119,27 @@
     if (event.target.matches("[data-submit]")) event.target.form.requestSubmit();
   });
 
+  // When a swap takes away what had the focus, the focus goes to the heading of the same section.
+  let focused = null;
+  document.addEventListener("focusin", ({ target }) => {
+    focused = { target, section: target.closest("section[id]")?.id };
+  });
+  const keepFocus = () => {
+    if (!focused?.section || focused.target.isConnected) return;
+    if (document.activeElement !== document.body) return;
+    const heading = document.getElementById(focused.section)?.querySelector("h2");
+    if (!heading) return;
+    heading.tabIndex = -1;
+    heading.focus({ preventScroll: true });
+  };
+
   // What arrives later (htmx, toasts) gets the same manners.
   const greet = () => {
     document.querySelectorAll(".toast-line").forEach(watchToast);
   };
   new MutationObserver((changes) => {
     greet();
+    keepFocus();
     for (const { target } of changes) {
       if (!(target instanceof Element) || !target.matches("[data-finder-list]")) continue;
       const finder = finderOf(target);
