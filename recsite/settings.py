@@ -11,6 +11,7 @@ import django_stubs_ext
 from celery.schedules import crontab
 from csp.constants import NONCE, NONE, SELF
 from environs import Env, EnvError, validate
+from kombu import Queue
 
 from recsite.faults import SetupFault
 
@@ -249,6 +250,7 @@ CELERY_TASK_SERIALIZER = "json"
 CELERY_ACCEPT_CONTENT = ["json"]
 CELERY_BROKER_TRANSPORT_OPTIONS = {"visibility_timeout": 7 * 24 * 3600}  # seconds; of Redis
 CELERY_BROKER_CONNECTION_TIMEOUT = 2.0  # seconds: a page must not wait for a broker that is away
+CELERY_TASK_QUEUES = [Queue("fast"), Queue("training")]  # a worker that names none takes both
 CELERY_TASK_DEFAULT_QUEUE = "fast"  # a worker of its own takes the queue "training"
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True

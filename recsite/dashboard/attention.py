@@ -135,7 +135,8 @@ def _live_model(
     run = last.get(TrainingRun.Kind.TRAIN)
     if run and not run.is_over:
         return Concern(
-            f"{health.name} has no live model yet; one is being trained.",
+            f"{health.name} has no live model yet; a training "
+            f"{'waits' if run.state == RunState.QUEUED else 'goes on'}.",
             reverse("dashboard:run", args=[run.pk]),
             "Watch it",
         )

@@ -8,6 +8,7 @@ from django.views.decorators.http import require_GET
 from catalog.models import Catalog
 from recsite import health
 from recsite.dashboard.access import staff_only
+from recsite.dashboard.run_page import STOP_POLLING
 from training.models import RunState, TrainingRun, TrainingRunQuerySet
 
 RUNS_A_PAGE = 25
