@@ -2,13 +2,13 @@
 
 from dataclasses import dataclass
 
-from django.db.models import Count, Q
+from django.db.models import Count
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import NoReverseMatch, reverse
 from django.views.decorators.http import require_GET
 
-from catalog.models import Catalog, LoadState
+from catalog.models import Catalog, Item, LoadState
 
 
 @dataclass(frozen=True)
@@ -31,15 +31,16 @@ def _pages_of(catalog: Catalog) -> str:
 
 def catalog_states() -> list[CatalogState]:
     """Every catalog, with its number of available items and its unfinished loads."""
-    catalogs = Catalog.objects.annotate(
-        available=Count("items", filter=Q(items__available=True))
-    ).order_by("pk")
+    counted = Item.objects.filter(available=True).values("catalog").annotate(n=Count("pk"))
+    items = dict(counted.order_by().values_list("catalog", "n"))
     loads: dict[int, list[LoadState]] = {}
     for load in LoadState.objects.filter(finished_at__isnull=True).order_by("pk"):
         loads.setdefault(load.catalog_id, []).append(load)
     return [
-        CatalogState(catalog, catalog.available, _pages_of(catalog), loads.get(catalog.pk, []))
-        for catalog in catalogs
+        CatalogState(
+            catalog, items.get(catalog.pk, 0), _pages_of(catalog), loads.get(catalog.pk, [])
+        )
+        for catalog in Catalog.objects.order_by("pk")
     ]
 
 

@@ -84,7 +84,7 @@ def guest_for_write(request: HttpRequest) -> User:
     if person.pk is None:
         person = people.ensure_guest()
         request.session[GUEST_ID] = person.pk
-        request.person = person  # type: ignore[attr-defined]
+        request.person = person
     return person
 
 
@@ -115,7 +115,8 @@ def next_url(request: HttpRequest, fallback: str = "home") -> str:
 
 def _own_guest(request: HttpRequest) -> User | None:
     """The saved guest of this session, whoever it looks through."""
-    return User.objects.filter(pk=request.session.get(GUEST_ID), is_guest=True).first()
+    guest_id: int = request.session.get(GUEST_ID, 0)
+    return User.objects.filter(pk=guest_id, is_guest=True).first()
 
 
 @never_cache

@@ -87,7 +87,7 @@ def _not_printed_yet(request: SiteRequest) -> HttpResponse:
     """The page while the articles load."""
     loads = LoadState.objects.filter(catalog__slug=SLUG, finished_at__isnull=True)
     response = render(request, "news/loading.html", {"loads": loads}, status=503)
-    response["Retry-After"] = "5"
+    response["Retry-After"] = response["Refresh"] = "5"  # seconds; browsers look again themselves
     return response
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from django.conf import settings
 from django.core.cache import cache
-from django.test import TransactionTestCase
+from django.test import TransactionTestCase, override_settings
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -19,6 +19,14 @@ def truncate_what_hangs_on_it() -> None:
     told to cascade.
     """
     TransactionTestCase.available_apps = list(settings.INSTALLED_APPS)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def plain_static_files() -> Iterator[None]:
+    """Let pages name static files that nobody has collected; no test needs their hashed names."""
+    plain = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
+    with override_settings(STORAGES={**settings.STORAGES, "staticfiles": plain}):
+        yield
 
 
 @pytest.fixture

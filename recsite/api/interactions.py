@@ -67,7 +67,9 @@ class InteractionBatch(StrictSerializer):
     """Interactions to log."""
 
     catalog = serializers.SlugField(required=False)
-    interactions = InteractionRow(many=True, max_length=MOST_INTERACTIONS, allow_empty=False)
+    interactions: serializers.ListSerializer[Any] = serializers.ListSerializer(
+        child=InteractionRow(), max_length=MOST_INTERACTIONS, allow_empty=False
+    )
 
 
 class RefusedRow(serializers.Serializer[Any]):

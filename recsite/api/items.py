@@ -76,7 +76,9 @@ class ItemBatch(StrictSerializer):
     """Items to write; each is written as a whole."""
 
     catalog = serializers.SlugField(required=False)
-    items = ItemRow(many=True, max_length=MOST_ITEMS, allow_empty=False)
+    items: serializers.ListSerializer[Any] = serializers.ListSerializer(
+        child=ItemRow(), max_length=MOST_ITEMS, allow_empty=False
+    )
 
     def validate_items(self, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """Refuse a batch that says two things about one item."""

@@ -314,7 +314,7 @@ def test_search(client: Client, stories: list[Item], ranking: RankingStub) -> No
     everything = client.get(reverse("news:search"), {"q": "headline"})
     assert len(headlines(everything)) == 20
     assert "page=2" in everything.content.decode()
-    second = client.get(reverse("news:search"), {"q": "headline", "page": 2})
+    second = client.get(reverse("news:search"), {"q": "headline", "page": "2"})
     assert headlines(second)[0] == "Headline 20"
 
 

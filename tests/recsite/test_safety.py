@@ -237,7 +237,7 @@ def test_redirects_stay_on_this_site(
     settings.DEMO = True
     User.objects.create(username="~reader-1", external_id="reader-1")
     article = hostile[-1]
-    forms = {
+    forms: dict[str, dict[str, Any]] = {
         "login": {},
         "look-as": {"external_id": "reader-1"},
         "stop-looking": {},
