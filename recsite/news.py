@@ -295,6 +295,7 @@ def _reaction_fragment(request: SiteRequest, item: Item) -> HttpResponse:
     context = {
         "story": story,
         "view": view,
+        "answered": True,  # the buttons that take the old ones' place take the focus as well
         "today": timezone.now(),
         "next": account.next_url(request, "news:home"),
     }
