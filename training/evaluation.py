@@ -1,8 +1,8 @@
 """⑬ Full-catalog ranking on a global time split, with intervals from a bootstrap over people.
 
 Every model ranks the whole catalog for each person's first session in the test window, from what
-was known just before it. No sampled negatives (Krichene & Rendle 2020). Statistics such as popularity
-stand as of the start of the window; the person's own history is exact.
+was known just before it. No sampled negatives (Krichene & Rendle 2020). Statistics such as
+popularity stand as of the start of the window; the person's own history is exact.
 """
 
 import time
@@ -23,7 +23,7 @@ from ranking.sources.covisit import CoVisitation
 from ranking.sources.popular import Popularity
 from ranking.sources.union import tower
 from ranking.state import RankingState
-from ranking.types import FloatArray, InteractionLog, IntArray, Query, UserContext
+from ranking.types import FloatArray, IntArray, InteractionLog, Query, UserContext
 from training import metrics
 from training.baselines import all_baselines
 from training.handle import RunHandle
@@ -128,7 +128,7 @@ def ranks_of(scores: FloatArray, picked: IntArray) -> IntArray:
     own = scores[picked][:, None]
     above = (scores[None, :] > own).sum(axis=1)
     level = (scores[None, :] == own).sum(axis=1) - 1
-    return (above + level // 2).astype(np.int64)
+    return np.asarray(above + level // 2, dtype=np.int64)
 
 
 def evaluate_state(
@@ -239,10 +239,10 @@ def table(result: dict[str, Any]) -> list[str]:
             cells.append(f"{figure['value']:.4f}{interval}".rjust(26))
         lines.append(f"{model['name']:22}" + "".join(cells))
     lines.append("")
-    for model in result["models"]:
-        if lead := model["pipeline_lead"]:
-            lines.append(
-                f"full pipeline − {model['name']}: {MAIN} {lead['value']:+.4f} "
-                f"[{lead['low']:+.4f}, {lead['high']:+.4f}] (paired, 95 %)"
-            )
+    lines += [
+        f"full pipeline − {model['name']}: {MAIN} {lead['value']:+.4f} "
+        f"[{lead['low']:+.4f}, {lead['high']:+.4f}] (paired, 95 %)"
+        for model in result["models"]
+        if (lead := model["pipeline_lead"])
+    ]
     return lines

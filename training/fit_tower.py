@@ -183,16 +183,11 @@ class TowerTrainer:
             return False
         tensors = load_file(path)
         standing = json.loads(_metadata(path)["standing"])
-        part = lambda head: {  # noqa: E731
-            name.removeprefix(head): value
-            for name, value in tensors.items()
-            if name.startswith(head)
-        }
-        self.tower.load_state_dict(part("now."))
-        self.best_weights = part("best.")
+        self.tower.load_state_dict(_part(tensors, "now."))
+        self.best_weights = _part(tensors, "best.")
         adam = self.optimiser.state_dict()
         adam["state"] = {}
-        for name, value in part("adam.").items():
+        for name, value in _part(tensors, "adam.").items():
             key, slot = name.split(".", 1)
             adam["state"].setdefault(int(key), {})[slot] = value
         self.optimiser.load_state_dict(adam)
@@ -204,6 +199,13 @@ class TowerTrainer:
         """The tower with its best weights."""
         self.tower.load_state_dict(self.best_weights)
         return self.tower.eval()
+
+
+def _part(tensors: dict[str, Tensor], head: str) -> dict[str, Tensor]:
+    """The tensors whose names begin with `head`, without it."""
+    return {
+        name.removeprefix(head): value for name, value in tensors.items() if name.startswith(head)
+    }
 
 
 def _metadata(path: Path) -> dict[str, str]:

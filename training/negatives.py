@@ -1,4 +1,4 @@
-"""Training examples of the ranker: requests of the past, with the sources' own candidates as negatives."""
+"""The ranker's examples: requests of the past, the sources' own candidates as negatives."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -12,7 +12,7 @@ from ranking.rankers.gbdt import Examples
 from ranking.sources.popular import Popularity
 from ranking.sources.union import retrieve
 from ranking.state import RankingState
-from ranking.types import InteractionLog, IntArray, Query, UserContext
+from ranking.types import IntArray, InteractionLog, Query, UserContext
 
 NEGATIVES = 150  # kept a request, drawn from the candidates
 QUERY = Query(catalog_slug="", log=False)

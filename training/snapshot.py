@@ -65,10 +65,10 @@ class Split:
 def take_snapshot(catalog: Catalog) -> Snapshot:
     """Write the counted interactions of a catalog to Parquet, sorted by user, then time."""
     buffer = io.BytesIO()
-    with connection.cursor() as cursor:
-        with cursor.copy(EXPORT_SQL.format(catalog=catalog.pk)) as copy:  # type: ignore[attr-defined]
-            for block in copy:
-                buffer.write(block)
+    sql = EXPORT_SQL.format(catalog=catalog.pk)
+    with connection.cursor() as cursor, cursor.copy(sql) as copy:
+        for block in copy:
+            buffer.write(block)
     if buffer.tell() == 0:
         raise TrainingFault(
             f"{catalog.name} has no interactions yet: import some, or let people click."

@@ -3,17 +3,18 @@
 import shutil
 import time
 from dataclasses import asdict, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from safetensors.numpy import save_file
 from safetensors.torch import save_model
 
 from ranking import features
 from ranking.bundle import BundleMeta, bundle_path, write_bundle
 from ranking.encoder import load_encoder
+from ranking.item_index import ItemIndex
 from ranking.rankers.gbdt import GbdtConfig, GbdtRanker
 from ranking.sources import union
 from ranking.sources.covisit import CoVisitation
@@ -21,8 +22,8 @@ from ranking.sources.popular import Popularity
 from ranking.state import RankingState
 from ranking.types import InteractionLog
 from ranking.user_tower import UserTower, all_item_vectors
-from training.errors import TrainingFault
 from training.encode import encode
+from training.errors import TrainingFault
 from training.evaluation import by_name, evaluate_state, state_as_of, table
 from training.fit_tower import TowerTraining, fit_tower
 from training.handle import RunHandle
@@ -41,7 +42,6 @@ def train(handle: RunHandle) -> Path:
     Parameters of the run: `epochs`, `rounds` (limits of tower and ranker), `evaluate_people` (at
     most so many in the evaluation).
     """
-    torch.set_num_threads(max(torch.get_num_threads(), 1))
     encode(handle)  # vectors for whatever is new
     handle.stage("snapshot", 0.03)
     snapshot = _snapshot(handle)
@@ -76,7 +76,7 @@ def _tower(handle: RunHandle) -> TowerTraining:
 
 
 def _state(
-    handle: RunHandle, items: Any, log: InteractionLog, split: Split, tower: UserTower
+    handle: RunHandle, items: ItemIndex, log: InteractionLog, split: Split, tower: UserTower
 ) -> RankingState:
     """The state that the ranker's examples are built with: nothing later than rank_start."""
     catalog = handle.catalog
@@ -99,7 +99,7 @@ def _fit_ranker(
     """Examples of the windows before validation; trees until the validation nDCG stops rising."""
     handle.stage("the ranker's examples", 0.55)
     borders = np.linspace(split.rank_start, split.valid_start, RANKER_WINDOWS + 1)
-    windows = list(zip(borders[:-1], borders[1:], strict=True))
+    windows = list(pairwise(borders))
     train_part = weekly_examples(state, log, windows, handle.seed, handle.check, REQUESTS_A_WINDOW)
     later = state_as_of(state, log, split.valid_start)
     valid_part = weekly_examples(
@@ -145,7 +145,8 @@ def _publish(
     metrics: dict[str, Any],
 ) -> Path:
     """Write the bundle: the weights as evaluated, the tables as of the whole snapshot."""
-    assert state.tower is not None and state.ranker is not None
+    assert state.tower is not None
+    assert state.ranker is not None
     folder = handle.folder / "bundle"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)

@@ -15,8 +15,9 @@ def score(
 ) -> FloatArray:
     """One score in 0 … 1 for each candidate, higher is better. (N,)
 
-    A shelf that asks for certain sources ("similar to this") is ordered by them. Else the ranker learned from people with histories. For somebody with n interactions it weighs
-    n / (n + TRUSTED_AFTER), the fusion of the sources the rest.
+    A shelf that asks for certain sources ("similar to this") is ordered by them. Else the ranker
+    decides; it learned from people with histories, so for somebody with n interactions it weighs
+    n / (n + TRUSTED_AFTER), and the fusion of the sources the rest.
     """
     fused = by_rank(fuse(candidates))
     if state.ranker is None or query.only_sources or len(candidates) == 0:

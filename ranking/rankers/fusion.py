@@ -20,4 +20,4 @@ def fuse(candidates: Candidates) -> FloatArray:
     """Sum over the sources of weight / (offset + rank). (N,)"""
     weights = np.array([WEIGHTS[name] for name in candidates.source_names], dtype=np.float32)
     terms = weights / (RANK_OFFSET + candidates.source_ranks)  # (N, S), NaN where not found
-    return np.nansum(terms, axis=1).astype(np.float32)
+    return np.asarray(np.nansum(terms, axis=1), dtype=np.float32)

@@ -1,8 +1,9 @@
-"""⑥ GBDT: LambdaMART (Burges 2010, MSR-TR-2010-82) by XGBoost over the rows of ranking/features.py."""
+"""⑥ GBDT: LambdaMART (Burges 2010, MSR-TR-2010-82) by XGBoost over ranking/features.py."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import xgboost
@@ -124,7 +125,7 @@ class _EachRound(xgboost.callback.TrainingCallback):
         self.on_round = on_round
 
     def after_iteration(
-        self, model: xgboost.Booster, epoch: int, evals_log: dict[str, dict[str, list[float]]]
+        self, model: xgboost.Booster, epoch: int, evals_log: dict[str, dict[str, Any]]
     ) -> bool:
         self.on_round(epoch, evals_log["valid"]["ndcg@10"][-1])
         return False

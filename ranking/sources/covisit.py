@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from ranking.sources.popular import DAY
-from ranking.types import FloatArray, InteractionLog, IntArray
+from ranking.types import FloatArray, IntArray, InteractionLog
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ranking.types import FloatArray, InteractionLog, IntArray
+from ranking.types import FloatArray, IntArray, InteractionLog
 
 DAY = 86_400.0  # seconds
 HALF_LIVES = (3.0, 14.0, 90.0)  # days: today's trend, this month's, the long run
@@ -51,4 +51,4 @@ class Popularity:
     def log_shares(self, rows: IntArray) -> FloatArray:
         """log(1 + parts per million of all counts), for each half-life. (N, 3)"""
         totals = np.maximum(self.counts.sum(axis=1, keepdims=True), 1e-9)
-        return np.log1p(1e6 * self.counts[:, rows] / totals).T.astype(np.float32)
+        return np.asarray(np.log1p(1e6 * self.counts[:, rows] / totals).T, dtype=np.float32)

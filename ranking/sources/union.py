@@ -1,4 +1,4 @@
-"""④ Candidate retrieval: each source scores the catalog for a person, its best go into the union."""
+"""④ Candidate retrieval: each source scores the catalog, its best go into the union."""
 
 from collections.abc import Callable
 
@@ -25,7 +25,7 @@ def tower(state: RankingState, context: UserContext, anchors: IntArray) -> Float
 
 
 def similar(state: RankingState, context: UserContext, anchors: IntArray) -> FloatArray | None:
-    """Cosine of each item's text to the recent items, newest weighing most, dislikes pushing away."""
+    """Cosine of each item's text to the recent items; newest weigh most, dislikes push away."""
     anchors = anchors[state.items.has_vector[anchors]][:10]
     if len(anchors) == 0:
         return None
