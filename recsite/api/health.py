@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from django.db import OperationalError
+from django.db import InterfaceError, OperationalError
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.decorators import api_view, authentication_classes, permission_classes
@@ -82,7 +82,7 @@ def health(request: Request) -> Response:
             "encoder": parts_of_site.encoder_part(),
         }
         catalogs = parts_of_site.catalogs()
-    except OperationalError:
+    except (OperationalError, InterfaceError):
         return _without_database(backstage)
     body = {
         "ready": all(part.ready for part in parts.values())
