@@ -76,7 +76,7 @@ try:
     ENCODER_QUERY_PREFIX: str = env.str("ENCODER_QUERY_PREFIX", "")
     ENCODER_ITEM_PREFIX: str = env.str("ENCODER_ITEM_PREFIX", "")
     ENCODER_MAX_TOKENS: int = env.int(
-        "ENCODER_MAX_TOKENS", 256, validate=validate.Range(min=8, max=32768)
+        "ENCODER_MAX_TOKENS", 128, validate=validate.Range(min=8, max=32768)
     )
     LOG_LEVEL: str = env.str(
         "LOG_LEVEL", "INFO", validate=validate.OneOf(["DEBUG", "INFO", "WARNING", "ERROR"])
@@ -239,6 +239,7 @@ SPECTACULAR_SETTINGS = {
     "DESCRIPTION": "Search and recommendation over your own catalogs.",
     "VERSION": "1.0.0",
     "SERVE_INCLUDE_SCHEMA": False,
+    "SWAGGER_UI_SETTINGS": {"deepLinking": True, "defaultModelsExpandDepth": 0},
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
 }

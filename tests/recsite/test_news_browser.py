@@ -136,7 +136,7 @@ def test_what_was_in_view_is_reported_and_reading_counts(tab: Tab) -> None:
     seen = rows("impressions")
     assert seen
     assert seen[0] == list(range(len(seen[0])))  # type: ignore[arg-type]
-    assert 0 < len(seen[0]) < 10  # type: ignore[arg-type]  # the rest is below the fold
+    assert 0 < len(seen[0]) < 10  # the rest is below the fold
     page.locator(".story-title a").first.click()
     page.locator(".article-title").wait_for()
     assert "?s=" not in page.url, "an address that is passed on is no click"
