@@ -8,6 +8,7 @@ from pgvector import HalfVector
 from catalog.models import Item, ItemVector
 from ranking.encoder import ensure_vector_index, load_encoder, register_version
 from training.handle import RunHandle
+from training.turns import turn_to_encode
 
 BATCH = 512  # items read, encoded and written at once
 ANNOUNCE_EVERY = 5.0  # seconds between two signals to the site that there is something new
@@ -15,6 +16,11 @@ ANNOUNCE_EVERY = 5.0  # seconds between two signals to the site that there is so
 
 def encode(handle: RunHandle) -> None:
     """Encode in batches, newest items first; each batch is on the site seconds later."""
+    with turn_to_encode(handle):
+        _encode(handle)
+
+
+def _encode(handle: RunHandle) -> None:
     handle.stage("loading the encoder", 0.0)
     encoder = load_encoder()
     version = register_version(encoder)

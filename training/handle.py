@@ -9,6 +9,8 @@ import logging
 import os
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Self
 
@@ -39,6 +41,7 @@ class RunHandle:
         self.seed = run.seed
         self.folder = run_folder(run.pk)  # checkpoints; survives a kill, goes when the run succeeds
         self._stage, self._progress = "starting", 0.0
+        self._part = (0.0, 1.0)  # of the whole run, that fractions are of now
         self._metrics: dict[tuple[str, int], float] = {}
         self._lines: list[str] = []
         self._lock = threading.Lock()
@@ -51,7 +54,18 @@ class RunHandle:
 
     def stage(self, name: str, fraction: float) -> None:
         """Say what is being done, and how much of the whole run is done (0 … 1)."""
-        self._stage, self._progress = name[:60], min(max(fraction, 0.0), 1.0)
+        low, high = self._part
+        share = low + (high - low) * min(max(fraction, 0.0), 1.0)
+        self._stage, self._progress = name[:60], share
+
+    @contextmanager
+    def part(self, start: float, end: float) -> Iterator[None]:
+        """Code called inside reports fractions of this part of the run, not of the whole."""
+        outer, self._part = self._part, (start, end)
+        try:
+            yield
+        finally:
+            self._part = outer
 
     def metric(self, name: str, step: int, value: float) -> None:
         """Add a point to a curve; a second one at the same step replaces the first."""

@@ -42,7 +42,8 @@ def train(handle: RunHandle) -> Path:
     Parameters of the run: `epochs`, `rounds` (limits of tower and ranker), `evaluate_people` (at
     most so many in the evaluation).
     """
-    encode(handle)  # vectors for whatever is new
+    with handle.part(0.0, 0.03):
+        encode(handle)  # vectors for whatever is new
     handle.stage("snapshot", 0.03)
     snapshot = _snapshot(handle)
     items = catalog_items(handle.catalog)

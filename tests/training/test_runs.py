@@ -253,6 +253,13 @@ class TestHandle:
         assert list(RunMetric.objects.values_list("name", "step", "value")) == [("loss", 1, 0.8)]
         assert RunLogLine.objects.get().text == "epoch 1"
 
+    def test_a_part_reports_fractions_of_itself(self, committed_shop: Catalog) -> None:
+        run = queued(committed_shop)
+        with RunHandle(run, taken(run)) as handle, handle.part(0.2, 0.4):
+            handle.stage("encoding", 0.5)
+        run.refresh_from_db()
+        assert run.progress == pytest.approx(0.3)
+
     def test_a_resumed_run_overwrites_its_points(self, committed_shop: Catalog) -> None:
         run = queued(committed_shop)
         lease = taken(run)
