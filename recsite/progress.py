@@ -64,7 +64,7 @@ class Progressing:
             self.live.start()
 
     def show(self) -> bool:
-        """Show what changed, and return whether something still goes on."""
+        """Show what changed, and tell whether something still goes on."""
         busy = False
         for step in steps():
             if step.is_over:

@@ -28,8 +28,9 @@ from training.runs import create_run
 DEMO_CATALOGS = ("news", "shop")
 FIRST_PAGES = ("/", "/shop/", "/news/")  # when these answer, the site is ready
 READY_TIMEOUT = 300.0  # seconds
-TICK = 0.25  # seconds
+TICK = 0.4  # seconds
 HEALTH_EVERY = 5.0  # seconds
+SICK_ENOUGH = 3  # failed health checks in a row after which everything stops
 
 
 def run(console: Console) -> None:
@@ -50,9 +51,15 @@ def run(console: Console) -> None:
         console.print(f"Recsite, {settings.DEMO_SCALE} demo: data in {var}, logs in {var / 'log'}")
         first_start.prepare(console)
         children = Children(var, _environment(address))
+        progressing = Progressing(console)
         try:
-            _serve(console, address, children, stopping)
+            site = _Site(console, address, children)
+            while not stopping.asked:
+                site.go_on()
+                progressing.show()
+                time.sleep(TICK)
         finally:
+            progressing.stop()
             console.print("stopping …")
             children.stop()
             _stop_services()
@@ -92,38 +99,63 @@ class _Stopping:
         self.asked = True
 
 
-def _serve(console: Console, address: Address, children: Children, stopping: _Stopping) -> None:
-    """Start the parts in their order, say when pages answer, and watch."""
-    started = time.monotonic()
-    children.start(_web(address))
-    loaders = [children.start(_loader(slug)) for slug in DEMO_CATALOGS]
-    progressing = Progressing(console)
-    ready = settled = False
-    health_due = started + HEALTH_EVERY
-    try:
-        while not stopping.asked:
-            for line in children.watch():
-                console.print(f"  {line}")
-            busy = progressing.show()
-            if not ready and _pages_answer(address):
-                ready = True
-                first_start.say_who(console, address)
-                console.print(f"ready: {address.url}")
-                for child in (_worker("training", 10), _worker("fast", 5), _beat()):
-                    children.start(child)
-            if not ready and time.monotonic() - started > READY_TIMEOUT:
-                raise SetupFault(
-                    f"No page answered within {READY_TIMEOUT:.0f} s: see {children.var}/log"
-                )
-            if ready and not settled and all(loader.ended == 0 for loader in loaders):
-                settled = True
-                _train_what_has_no_model()
-            if time.monotonic() > health_due:
-                _mend_services()
-                health_due = time.monotonic() + HEALTH_EVERY
-            time.sleep(TICK if busy or not ready else 2 * TICK)
-    finally:
-        progressing.stop()
+class _Site:
+    """The parts of the site while they run, and what is due next."""
+
+    def __init__(self, console: Console, address: Address, children: Children) -> None:
+        self.console = console
+        self.address = address
+        self.children = children
+        self.ready = self.settled = False
+        self.started = self.looked = time.monotonic()
+        self.sick = 0  # health checks that failed in a row
+        children.start(_web(address))
+        self.loaders = [children.start(_loader(slug)) for slug in DEMO_CATALOGS]
+
+    def go_on(self) -> None:
+        """Do what is due: restart, say that pages answer, train, mend.
+
+        Raises
+        ------
+        SetupFault
+            When a part died twice, or no page answers.
+        """
+        for line in self.children.watch():
+            self.console.print(f"  {line}")
+        if not self.ready:
+            self._get_ready()
+        elif not self.settled and all(loader.ended == 0 for loader in self.loaders):
+            self.settled = True
+            _train_what_has_no_model()
+        if time.monotonic() - self.looked > HEALTH_EVERY:
+            self._look_after_services()
+            self.looked = time.monotonic()
+
+    def _get_ready(self) -> None:
+        if _pages_answer(self.address):
+            self.ready = True
+            first_start.say_who(self.console, self.address)
+            self.console.print(f"ready: {self.address.url}")
+            for child in (_worker("training", 10), _worker("fast", 5), _beat()):
+                self.children.start(child)
+        elif time.monotonic() - self.started > READY_TIMEOUT:
+            log = self.children.var / "log/web.log"
+            raise SetupFault(f"No page answered within {READY_TIMEOUT:.0f} s: see {log}")
+
+    def _look_after_services(self) -> None:
+        """Start an embedded service again that died; give up when that fails several times."""
+        if not settings.EMBEDDED:
+            return
+        from recsite import embedded  # with both URLs set it is not even imported
+
+        try:
+            embedded.ensure(settings.VAR_DIR)
+            self.sick = 0
+        except embedded.EmbeddedError as fault:
+            self.sick += 1
+            if self.sick >= SICK_ENOUGH:
+                raise
+            self.console.print(f"  {fault}")
 
 
 def _web(address: Address) -> Child:
@@ -177,14 +209,6 @@ def _train_what_has_no_model() -> None:
             runs = TrainingRun.objects.filter(catalog=catalog, kind=kind)
             if not runs.exclude(state__in=[RunState.FAILED, RunState.CANCELLED]).exists():
                 create_run(catalog, kind)
-
-
-def _mend_services() -> None:
-    """Start an embedded service again that died; does nothing where URLs are set."""
-    if settings.EMBEDDED:
-        from recsite import embedded  # with both URLs set it is not even imported
-
-        embedded.ensure(settings.VAR_DIR)
 
 
 def _stop_services() -> None:

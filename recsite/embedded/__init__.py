@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import IO
 
 from recsite.embedded import broker, postgres
-from recsite.embedded.home import EmbeddedError, make_var, open_home
+from recsite.embedded.home import EmbeddedError, Home, make_var, open_home, read_home
 
 __all__ = ["EmbeddedError", "Services", "ensure", "stop_if_last"]
 
@@ -50,15 +50,14 @@ def ensure(var: Path) -> Services:
         When a service cannot be started; the message says why and what to do.
     """
     var = make_var(var)
-    with _start_lock(var):
-        _hold(var)
-        try:
-            home = open_home(var)
-            postgres.ensure(home)
-            broker.ensure(home)
-        except BaseException:
-            _let_go(var)
-            raise
+    _hold(var)  # from here on nobody stops them; waits where somebody is just doing that
+    try:
+        home = read_home(var)
+        if home is None or not (postgres.answers(home) and broker.answers(home)):
+            home = _start(var)
+    except BaseException:
+        _let_go(var)
+        raise
     return Services(
         database_url=postgres.url(home),
         broker_url=broker.url(home),
@@ -88,6 +87,14 @@ def stop_if_last(var: Path) -> bool:
             postgres.stop(home)
         _let_go(var)
     return last
+
+
+def _start(var: Path) -> Home:
+    with _start_lock(var):
+        home = open_home(var)
+        postgres.ensure(home)
+        broker.ensure(home)
+    return home
 
 
 def _hold(var: Path) -> None:

@@ -21,7 +21,7 @@ ANSWER_TIMEOUT = 5.0  # seconds
 
 def ensure(home: Home) -> None:
     """Have the broker answer, started if it does not run."""
-    if _answers(home):
+    if answers(home):
         return
     data = home.var / "broker"
     data.mkdir(mode=0o700, exist_ok=True)
@@ -33,7 +33,7 @@ def ensure(home: Home) -> None:
         finally:
             os.close(log)
     processes.wait_until(
-        lambda: _answers(home),
+        lambda: answers(home),
         lambda: not running and server.poll() is not None,
         timeout=START_TIMEOUT,
         name="The broker",
@@ -84,7 +84,7 @@ def _binary() -> Path:
     return binary
 
 
-def _answers(home: Home) -> bool:
+def answers(home: Home) -> bool:
     """Tell whether it answers a PING, and not only that it is still loading."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.settimeout(ANSWER_TIMEOUT)

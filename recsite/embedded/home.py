@@ -18,6 +18,7 @@ from recsite.faults import SetupFault
 
 SOCKET_PATH_MAX = 103  # bytes: 107 on Linux, 103 on macOS
 LONGEST_SOCKET = "/pg/.s.PGSQL.5432.lock"
+STATE_FILE = "embedded.json"
 STATE = frozenset({"tag", "admin_password", "password", "postgres_dir", "run_dir"})
 LOG_MAX = 10_000_000  # bytes; a longer log is set aside at the next start
 
@@ -36,7 +37,7 @@ class Owner:
 
 @dataclass(frozen=True)
 class Home:
-    """What is known about one ``var`` directory. The file ``embedded.json`` keeps the rest."""
+    """What is known about one ``var`` directory. Kept in its ``embedded.json``."""
 
     var: Path
     tag: str  # stands in the command line of each of our servers: how we find them again
@@ -89,6 +90,14 @@ def make_var(var: Path) -> Path:
         return var
 
 
+def read_home(var: Path) -> Home | None:
+    """Read what is known about ``var``, and change nothing; None before the first start."""
+    with _told_in_one_line(var):
+        if not (var / STATE_FILE).exists():
+            return None
+        return _home(var, _read_state(var), _postgres_owner())
+
+
 def open_home(var: Path) -> Home:
     """Read what is known about ``var``, and make what is missing. Call it under the start lock.
 
@@ -101,17 +110,22 @@ def open_home(var: Path) -> Home:
         owner = _postgres_owner()
         # As root, `nobody` has to pass through, to reach its own 0700 directory below.
         var.chmod(0o711 if owner else 0o700)
-        state = _read_state(var, owner)
-        home = Home(
-            var=var,
-            tag=state["tag"],
-            admin_password=state["admin_password"],
-            password=state["password"],
-            postgres_dir=Path(state["postgres_dir"] or var / "postgres"),
-            run_dir=Path(state["run_dir"] or var / "run"),
-            owner=owner,
-        )
-        return _with_run_dir(home, state)
+        if not (var / STATE_FILE).exists():
+            _write_state(var, _new_state(var, owner))
+        state = _read_state(var)
+        return _with_run_dir(_home(var, state, owner), state)
+
+
+def _home(var: Path, state: dict[str, str], owner: Owner | None) -> Home:
+    return Home(
+        var=var,
+        tag=state["tag"],
+        admin_password=state["admin_password"],
+        password=state["password"],
+        postgres_dir=Path(state["postgres_dir"] or var / "postgres"),
+        run_dir=Path(state["run_dir"] or var / "run"),
+        owner=owner,
+    )
 
 
 @contextmanager
@@ -133,22 +147,23 @@ def own(home: Home, path: Path) -> None:
         os.chown(path, home.owner.uid, home.owner.gid)
 
 
-def _read_state(var: Path, owner: Owner | None) -> dict[str, str]:
-    path = var / "embedded.json"
-    if not path.exists():
-        if (var / "postgres/data").exists():
-            raise EmbeddedError(
-                f"{path}, which holds the passwords of the database beside it, is gone. "
-                f"Restore it from a backup, or remove {var} to start anew."
-            )
-        state = {
-            "tag": f"recsite-{secrets.token_hex(6)}",
-            "admin_password": secrets.token_urlsafe(24),
-            "password": secrets.token_urlsafe(24),
-            "postgres_dir": "" if owner is None or _reaches(owner, var) else str(_public_dir()),
-            "run_dir": "",
-        }
-        _write_state(var, state)
+def _new_state(var: Path, owner: Owner | None) -> dict[str, str]:
+    if (var / "postgres/data").exists():
+        raise EmbeddedError(
+            f"{var / STATE_FILE}, which holds the passwords of the database beside it, is gone. "
+            f"Restore it from a backup, or remove {var} to start anew."
+        )
+    return {
+        "tag": f"recsite-{secrets.token_hex(6)}",
+        "admin_password": secrets.token_urlsafe(24),
+        "password": secrets.token_urlsafe(24),
+        "postgres_dir": "" if owner is None or _reaches(owner, var) else str(_public_dir()),
+        "run_dir": "",
+    }
+
+
+def _read_state(var: Path) -> dict[str, str]:
+    path = var / STATE_FILE
     if path.stat().st_uid != os.geteuid():
         raise EmbeddedError(
             f"{var} belongs to {_user_name(path.stat().st_uid)}, and you are "
@@ -172,7 +187,7 @@ def _write_state(var: Path, state: dict[str, str]) -> None:
         json.dump(state, file, indent=1)
         file.flush()
         os.fsync(file.fileno())
-    Path(name).replace(var / "embedded.json")
+    Path(name).replace(var / STATE_FILE)
 
 
 def _with_run_dir(home: Home, state: dict[str, str]) -> Home:

@@ -44,7 +44,7 @@ SETTINGS = {
 
 def ensure(home: Home) -> None:
     """Have the cluster answer: made if it is not there, started if it does not run."""
-    if _answers(home, ROLE):
+    if answers(home):
         return
     _install(home)
     _init(home)
@@ -54,7 +54,7 @@ def ensure(home: Home) -> None:
         _mend(home, running)
         leader = _start(home)
     processes.wait_until(
-        lambda: _answers(home, ADMIN),
+        lambda: _lets_in(home, ADMIN),
         lambda: not _lives(leader),
         timeout=START_TIMEOUT,
         name="PostgreSQL",
@@ -62,6 +62,11 @@ def ensure(home: Home) -> None:
         log=LOG,
     )
     _prepare(home)
+
+
+def answers(home: Home) -> bool:
+    """Tell whether the site's role gets into the site's database."""
+    return _lets_in(home, ROLE)
 
 
 def stop(home: Home) -> None:
@@ -242,7 +247,7 @@ def _connect(home: Home, role: str, database: str) -> psycopg.Connection:
     )
 
 
-def _answers(home: Home, role: str) -> bool:
+def _lets_in(home: Home, role: str) -> bool:
     """Tell whether it lets a role in: the site's into its database, the superuser at all."""
     try:
         _connect(home, role, "postgres" if role == ADMIN else DATABASE).close()

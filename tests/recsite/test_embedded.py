@@ -22,6 +22,7 @@ from recsite import embedded
 from recsite.embedded import broker, postgres, processes
 from recsite.embedded.home import EmbeddedError, Home, make_var, open_home
 
+pytestmark = pytest.mark.slow  # each test makes a cluster of its own
 ROOT = Path(__file__).resolve().parents[2]
 AS_ROOT = os.geteuid() == 0
 
