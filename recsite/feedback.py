@@ -157,7 +157,7 @@ def _payload(request: HttpRequest) -> list[dict[str, Any]]:
 def _event(row: Mapping[str, Any]) -> dict[str, Any]:
     """One reported interaction, checked: what `Event` takes, but for the user."""
     kind = row.get("type")
-    if kind not in PAGE_TYPES:
+    if not isinstance(kind, str) or kind not in PAGE_TYPES:
         raise ValidationError(f"type is not one of {', '.join(sorted(PAGE_TYPES))}")
     slate_id = UUIDField(required=False).clean(_text(row.get("slate")))
     position = IntegerField(required=False, min_value=0, max_value=999).clean(row.get("position"))

@@ -13,15 +13,14 @@ from recsite.account import SiteRequest
 
 STAGE_WORDS = {
     "context": "Who asks, and what they did a moment ago",
-    "query": "What the typed words mean",
+    "query": "What the words find, by letter and by meaning",
+    "allowed": "Sold out, hidden and already seen ones go",
     "sources": "Candidates from every source",
-    "features": "What is known about each candidate",
     "ranker": "How likely each one is to please",
-    "rank": "How likely each one is to please",
-    "filters": "Unavailable, already seen and doubled ones go",
-    "personalizer": "The head, ordered for this person",
-    "rerank": "Variety among neighbours",
+    "near-duplicates": "Of things that say the same, the best stays",
+    "diversity": "Variety among neighbours",
 }
+RETRIEVAL = ("sources", "query")  # the stages that find candidates
 
 
 @dataclass(frozen=True)
@@ -67,7 +66,7 @@ def slate(request: SiteRequest, slate_id: uuid.UUID) -> HttpResponse:
     context = {
         "slate": row,
         "stages": lines,
-        "candidates": max((line.left for line in lines), default=0),
+        "candidates": next((line.left for line in lines if line.name in RETRIEVAL), 0),
         "total_ms": sum(line.milliseconds for line in lines),
         "places": place_lines(row),
         "source_counts": _source_counts(row),

@@ -22,6 +22,7 @@ PAGE_SIZE = 36  # items
 MOST_FOUND = 8 * 24  # a search shows no more; further down nobody looks
 FOUND_PAGE = 24
 LONGEST_QUERY = 200  # characters
+ALIKE = ("similar", "covisit")  # sources that start from one item
 
 
 @never_cache
@@ -60,7 +61,7 @@ def because_shelves(request: SiteRequest, catalog: Catalog, above: list[Shelf]) 
     if last is None:
         return []
     title = f"Because you looked at {last.item.title}"
-    return [shelf(request, catalog, "because", title, above, anchor=last.item)]
+    return [shelf(request, catalog, "because", title, above, anchor=last.item, only=ALIKE)]
 
 
 @never_cache
@@ -134,8 +135,12 @@ def product(request: SiteRequest, item_id: int) -> HttpResponse:
     item = get_object_or_404(Item.objects.select_related("catalog"), pk=item_id, catalog__slug=SLUG)
     catalog = item.catalog
     was_click = feedback.log_click(request, item)
-    similar = shelf(request, catalog, "similar", "Similar products", [], anchor=item)
-    together = shelf(request, catalog, "together", "Often bought together", [similar], anchor=item)
+    together = shelf(
+        request, catalog, "together", "Often bought together", [], anchor=item, only=("covisit",)
+    )
+    similar = shelf(
+        request, catalog, "similar", "Similar products", [together], anchor=item, only=("similar",)
+    )
     aisles = aisles_of(catalog)
     context = {
         "item": item,

@@ -1,6 +1,7 @@
 """What a search box offers while somebody types: aisles and items whose names hold the words."""
 
 from django.contrib.postgres.search import TrigramWordSimilarity
+from django.db import connection, transaction
 from django.db.models import Case, Q, Value, When
 from django.db.models.functions import Length
 
@@ -12,7 +13,8 @@ SHORTEST = 2  # characters, for aisles
 SHORTEST_FOR_ITEMS = 3  # characters; the trigram index has no answer for less
 MOST_AISLES = 3
 MOST_ITEMS = 6
-CLOSE_ENOUGH = 0.4  # word similarity that forgives a typing error
+THRESHOLD = "pg_trgm.word_similarity_threshold"
+CLOSE_ENOUGH = 0.45  # word similarity that forgives a typing error; PostgreSQL's own is 0.6
 
 
 def suggest(catalog: Catalog, text: str) -> tuple[list[Aisle], list[Item]]:
@@ -37,7 +39,7 @@ def _items(catalog: Catalog, text: str) -> list[Item]:
     found = list(sold.filter(every_word).order_by(begins, Length("title"), "pk")[:MOST_ITEMS])
     if found:
         return found
-    close = sold.filter(title__trigram_word_similar=text).annotate(
-        likeness=TrigramWordSimilarity(text, "title")
-    )
-    return list(close.filter(likeness__gte=CLOSE_ENOUGH).order_by("-likeness", "pk")[:MOST_ITEMS])
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SELECT set_config(%s, %s, true)", [THRESHOLD, str(CLOSE_ENOUGH)])
+        close = sold.filter(title__trigram_word_similar=text)
+        return list(close.order_by(TrigramWordSimilarity(text, "title").desc(), "pk")[:MOST_ITEMS])
