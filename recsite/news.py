@@ -14,14 +14,13 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
 from catalog import events
-from catalog.models import Catalog, Follow, InteractionType, Item, LoadState, SlateLog
+from catalog.models import Catalog, Follow, InteractionType, Item, SlateLog
 from ranking import pipeline
-from ranking.types import Query
 from recsite import account, feedback, stories
 from recsite.account import SiteRequest
+from recsite.edition import SLUG, Edition, edition_of, not_printed_yet
 from recsite.stories import Opinions, Shelf, Story
 
-SLUG = "news"
 FOR_YOU = 9  # stories on the front page
 FEED_PAGE = 10  # stories
 LAST_PAGE = 50
@@ -30,74 +29,13 @@ FOUND_A_PAGE = 20
 LONGEST_SEARCH = 200  # characters
 
 
-class Edition:
-    """What every news page needs: the catalog, its sections, the person and what they said."""
-
-    def __init__(self, request: SiteRequest, catalog: Catalog) -> None:
-        self.request = request
-        self.catalog = catalog
-        self.person = request.person
-        self.sections = stories.sections_of(catalog)
-        self.opinions = stories.opinions_of(catalog, self.person)
-        self.followed = (
-            set(
-                Follow.objects.filter(user=self.person, catalog=catalog).values_list(
-                    "category", flat=True
-                )
-            )
-            if self.person.pk
-            else set()
-        )
-
-    def query(self, surface: str, size: int, **wanted: Any) -> Query:
-        """A request to the ranking in this person's name; what they hid never comes back."""
-        exclude = {*wanted.pop("exclude", ()), *self.opinions.hidden}
-        return Query(
-            catalog_slug=self.catalog.slug,
-            user_id=self.person.pk,
-            surface=surface,
-            size=size,
-            exclude=tuple(exclude),
-            device=stories.device_of(self.request),
-            **wanted,
-        )
-
-    def recommended(self, surface: str, size: int, **wanted: Any) -> Shelf:
-        """A shelf that the ranking filled."""
-        return stories.recommended(self.query(surface, size, **wanted), self.opinions)
-
-    def render(self, template: str, **context: Any) -> HttpResponse:
-        """A news page."""
-        frame = {
-            "catalog": self.catalog,
-            "sections": self.sections,
-            "followed": self.followed,
-            "today": timezone.now(),
-        }
-        return render(self.request, template, frame | context)
-
-
-def _edition(request: SiteRequest) -> Edition | None:
-    """The paper, or None while it holds no article."""
-    catalog = Catalog.objects.ready().filter(slug=SLUG).first()
-    return Edition(request, catalog) if catalog else None
-
-
-def _not_printed_yet(request: SiteRequest) -> HttpResponse:
-    """The page while the articles load."""
-    loads = LoadState.objects.filter(catalog__slug=SLUG, finished_at__isnull=True)
-    response = render(request, "news/loading.html", {"loads": loads}, status=503)
-    response["Retry-After"] = response["Refresh"] = "5"  # seconds; browsers look again themselves
-    return response
-
-
 @never_cache
 @require_GET
 def home(request: SiteRequest) -> HttpResponse:
     """The front page: top stories, for you, the latest, and the sections."""
-    edition = _edition(request)
+    edition = edition_of(request)
     if edition is None:
-        return _not_printed_yet(request)
+        return not_printed_yet(request)
     top = edition.recommended("news-top", 5, only_sources=("popular", "fresh"))
     shown = [story.item.pk for story in top.stories]
     for_you = edition.recommended("news-home", FOR_YOU, exclude=shown)
@@ -145,9 +83,9 @@ def _blocks(edition: Edition, size: int, shown: list[int]) -> list[dict[str, Any
 @require_GET
 def section(request: SiteRequest, slug: str) -> HttpResponse:
     """One section, in the order that suits the reader, and its newest."""
-    edition = _edition(request)
+    edition = edition_of(request)
     if edition is None:
-        return _not_printed_yet(request)
+        return not_printed_yet(request)
     if slug not in edition.sections:
         raise Http404("There is no such section.")
     name = edition.sections[slug]
@@ -164,9 +102,9 @@ def section(request: SiteRequest, slug: str) -> HttpResponse:
 @require_GET
 def article(request: SiteRequest, item_id: int) -> HttpResponse:
     """One article, and what goes with it."""
-    edition = _edition(request)
+    edition = edition_of(request)
     if edition is None:
-        return _not_printed_yet(request)
+        return not_printed_yet(request)
     item = get_object_or_404(
         Item.objects.select_related("catalog").defer("search"), pk=item_id, catalog=edition.catalog
     )
@@ -190,9 +128,9 @@ def _said(story: Story, opinions: Opinions) -> Story:
 @require_GET
 def feed(request: SiteRequest) -> HttpResponse:
     """One page of the endless feed; the pages before it are named in the address."""
-    edition = _edition(request)
+    edition = edition_of(request)
     if edition is None:
-        return _not_printed_yet(request)
+        return not_printed_yet(request)
     try:
         number = IntegerField(min_value=1, max_value=LAST_PAGE).clean(request.GET.get("page") or 1)
         before = [
@@ -227,9 +165,9 @@ def _feed_page(edition: Edition, number: int, before: list[uuid.UUID]) -> Shelf:
 @require_GET
 def search(request: SiteRequest) -> HttpResponse:
     """What a text finds."""
-    edition = _edition(request)
+    edition = edition_of(request)
     if edition is None:
-        return _not_printed_yet(request)
+        return not_printed_yet(request)
     text = request.GET.get("q", "").replace("\0", "").strip()[:LONGEST_SEARCH]
     try:
         number = IntegerField(min_value=1, max_value=10).clean(request.GET.get("page") or 1)
