@@ -1,5 +1,4 @@
 """Staged interactions → the partitioned table. Two steps, so that no lock is held for long."""
-# ruff: noqa: S608  names of tables and columns are constants of this package
 
 from catalog.events import CLOCK_SKEW, EARLIEST, ensure_months
 from catalog.importers import checks, users

@@ -1,5 +1,4 @@
 """What the merges of items, users and interactions share."""
-# ruff: noqa: S608  names of tables and columns are constants of this package
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass

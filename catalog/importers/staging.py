@@ -1,14 +1,14 @@
 """Rows → a temporary table of text columns, by COPY; only what COPY refuses is checked here."""
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from itertools import islice
 
 from django.db import connection
 
 from catalog.importers.rows import BadRow, Layout, Rows, StagedRow
 
 Progress = Callable[[int], None]  # rows so far
-SECONDS_BETWEEN_REPORTS = 0.5
+ROWS_A_COPY = 20_000
 
 
 def table_of(layout: Layout) -> str:
@@ -24,7 +24,8 @@ def stage(layout: Layout, rows: Rows, bad: Callable[[BadRow], None], progress: P
     rows
         From a reader; bad rows among them are handed to `bad`.
     progress
-        Told the number of rows now and then, and at the end.
+        Told the number of rows after each stretch. It may use the database; `bad` must not, for a
+        COPY is under way on the connection.
 
     Returns
     -------
@@ -33,21 +34,23 @@ def stage(layout: Layout, rows: Rows, bad: Callable[[BadRow], None], progress: P
     """
     name = table_of(layout)
     columns = ", ".join(f'"{column}" text' for column in (*layout.columns, "extra"))
-    counted = _Counter(rows, progress)
+    done = 0
     with connection.cursor() as cursor:
         cursor.execute(f"DROP TABLE IF EXISTS {name}")
         cursor.execute(f"CREATE TEMPORARY TABLE {name} (line bigint, {columns})")
-        with cursor.copy(f"COPY {name} FROM STDIN") as copy:
-            for row in counted:
-                if isinstance(row, BadRow):
-                    bad(row)
-                elif fault := _refused_by_copy(row):
-                    bad(BadRow(int(row[0] or 0), "", fault))
-                else:
-                    copy.write_row(row)
+        while stretch := list(islice(rows, ROWS_A_COPY)):
+            with cursor.copy(f"COPY {name} FROM STDIN") as copy:
+                for row in stretch:
+                    if isinstance(row, BadRow):
+                        bad(row)
+                    elif fault := _refused_by_copy(row):
+                        bad(BadRow(int(row[0] or 0), "", fault))
+                    else:
+                        copy.write_row(row)
+            done += len(stretch)
+            progress(done)
         cursor.execute(f"ANALYZE {name}")
-    progress(counted.rows)
-    return counted.rows
+    return done
 
 
 def drop(*layouts: Layout) -> None:
@@ -55,24 +58,6 @@ def drop(*layouts: Layout) -> None:
     with connection.cursor() as cursor:
         for layout in layouts:
             cursor.execute(f"DROP TABLE IF EXISTS {table_of(layout)}, {table_of(layout)}_checked")
-
-
-class _Counter:
-    """Counts rows as they pass, and reports by the clock."""
-
-    def __init__(self, rows: Rows, progress: Progress) -> None:
-        self._source = rows
-        self._progress = progress
-        self.rows = 0
-
-    def __iter__(self) -> Iterator[StagedRow | BadRow]:
-        due = time.monotonic() + SECONDS_BETWEEN_REPORTS
-        for row in self._source:
-            self.rows += 1
-            if self.rows % 1000 == 0 and time.monotonic() > due:
-                self._progress(self.rows)
-                due = time.monotonic() + SECONDS_BETWEEN_REPORTS
-            yield row
 
 
 def _refused_by_copy(row: StagedRow) -> str:

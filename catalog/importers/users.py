@@ -1,5 +1,4 @@
 """Staged users → people known by their external id."""
-# ruff: noqa: S608  names of tables and columns are constants of this package
 
 from catalog.importers import checks
 from catalog.importers.merging import Merged, faults, run
