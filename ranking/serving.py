@@ -13,7 +13,8 @@ from dataclasses import dataclass, field, replace
 from typing import TypedDict
 
 import numpy as np
-from django.db import connection
+import torch
+from django.db import DatabaseError, connection
 from safetensors.numpy import load_file
 from safetensors.torch import load_model
 
@@ -73,6 +74,27 @@ def current(catalog: Catalog) -> tuple[RankingState, EncoderVersion | None]:
         threading.Thread(target=_refresh_beside, args=(catalog, slot), daemon=True).start()
     assert slot.state is not None
     return slot.state, slot.encoder
+
+
+def prepare_process() -> None:
+    """For a web process at its start: one compute thread, and everything loaded beside the pages.
+
+    Several processes of two threads each on busy cores wait for one another, a hundred times longer
+    than the work takes.
+    """
+    torch.set_num_threads(1)
+    threading.Thread(target=_warm_up, name="warm-up", daemon=True).start()
+
+
+def _warm_up() -> None:
+    try:
+        vector_of_query("warm up")
+        for catalog in Catalog.objects.ready():
+            current(catalog)
+    except DatabaseError:  # no database yet: the first request will load instead
+        logger.warning("Nothing was loaded ahead of the first request.", exc_info=True)
+    finally:
+        connection.close()
 
 
 def refusal(catalog: Catalog) -> str:
