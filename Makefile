@@ -5,6 +5,7 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do "$$
 	'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$python" && break; done)
 XGBOOST ?= $(if $(shell command -v nvidia-smi),gpu,cpu)
 BIN := .venv/bin
+INSTALL := $(BIN)/python -m pip install --disable-pip-version-check
 
 demo: .venv/.demo
 	@exec $(BIN)/python manage.py demo
@@ -25,10 +26,10 @@ bench: .venv/.dev
 .venv/.demo: pyproject.toml constraints.txt wheels.txt
 	@test -n "$(PYTHON)" || { echo "No Python 3.11 or newer with venv was found. Install one (Debian: apt install python3-venv), or say make PYTHON=/path/to/python3" >&2; exit 1; }
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --disable-pip-version-check --quiet --progress-bar on --require-hashes --no-deps --only-binary :all: -r wheels.txt
-	$(BIN)/python -m pip install --disable-pip-version-check --quiet --progress-bar on -c constraints.txt -e '.[demo,$(XGBOOST)]'
+	$(INSTALL) --require-hashes --no-deps --only-binary :all: -r wheels.txt
+	$(INSTALL) -c constraints.txt -e '.[demo,$(XGBOOST)]'
 	@touch $@
 
 .venv/.dev: .venv/.demo
-	$(BIN)/python -m pip install --disable-pip-version-check --quiet --progress-bar on -c constraints.txt -e '.[demo,dev,$(XGBOOST)]'
+	$(INSTALL) -c constraints.txt -e '.[demo,dev,$(XGBOOST)]'
 	@touch $@
