@@ -24,18 +24,24 @@ class Live:
 
     run: TrainingRun
     charts: list[Chart]
-    log_lines: list[RunLogLine]  # newest first
+    log_lines: list[RunLogLine]  # the last ones, oldest first
     elapsed: float | None  # seconds
     remaining: float | None  # seconds, estimated
     waits_for: str  # a sentence, while it is queued
     version: ModelVersion | None  # what it registered
+    retries: list[TrainingRun]
+
+    @property
+    def log_is_cut(self) -> bool:
+        """Whether there may be earlier lines."""
+        return len(self.log_lines) == LOG_LINES
 
     @property
     def mark(self) -> str:
         """Differs when the page would look different."""
         run = self.run
         points = sum(len(curve.steps) for chart in self.charts for curve in chart.curves)
-        newest = self.log_lines[0].pk if self.log_lines else 0
+        newest = self.log_lines[-1].pk if self.log_lines else 0
         return "-".join(
             str(part)
             for part in (
@@ -47,6 +53,8 @@ class Live:
                 points,
                 newest,
                 len(self.waits_for),
+                len(run.environment),
+                run.snapshot_digest[:8],
                 int(self.elapsed or 0) // 5,  # the clock moves every five seconds
             )
         )
@@ -57,8 +65,7 @@ class Live:
 def page(request: HttpRequest, run_id: uuid.UUID) -> HttpResponse:
     """The whole page."""
     run = _find(run_id)
-    retries = TrainingRun.objects.filter(retry_of=run).order_by("created_at")
-    context = {"tab": "runs", "run": run, "retries": retries, "live": _live(run)}
+    context = {"tab": "runs", "run": run, "live": _live(run)}
     return render(request, "dashboard/run.html", context)
 
 
@@ -87,10 +94,11 @@ def _live(run: TrainingRun) -> Live:
     return Live(
         run=run,
         charts=curve_charts(points),
-        log_lines=list(run.log_lines.order_by("-pk")[:LOG_LINES]),
+        log_lines=list(run.log_lines.order_by("-pk")[:LOG_LINES])[::-1],
         elapsed=elapsed,
         remaining=remaining,
         waits_for=_waits_for(run),
+        retries=list(TrainingRun.objects.filter(retry_of=run).order_by("created_at")),
         version=ModelVersion.objects.filter(run=run).select_related("catalog").first(),
     )
 

@@ -4,7 +4,6 @@ from datetime import datetime, timedelta
 
 from django import template
 from django.utils import timezone
-from django.utils.formats import number_format
 from django.utils.timesince import timesince
 
 from training.registry import Figure
@@ -42,7 +41,7 @@ def percent(fraction: float | None) -> str:
 @register.filter
 def figure_value(figure: Figure | None) -> str:
     """A metric's value."""
-    return "–" if figure is None else number_format(figure.value, 4)
+    return "–" if figure is None else f"{figure.value:.4f}"
 
 
 @register.filter
@@ -50,7 +49,7 @@ def figure_interval(figure: Figure | None) -> str:
     """A metric's 95 % interval; '' where there is none."""
     if figure is None or figure.low is None or figure.high is None:
         return ""
-    return f"{number_format(figure.low, 4)} – {number_format(figure.high, 4)}"
+    return f"{figure.low:.4f} – {figure.high:.4f}"
 
 
 @register.filter
