@@ -7,6 +7,7 @@ from ranking.state import RankingState
 from ranking.types import Candidates, Query, UserContext
 
 NEAR_DUPLICATE = 0.97  # cosine of two texts from which they say the same
+SAME_TEXT = 0.999  # cosine of two texts that are the same but for white space
 HEAD = 150  # candidates that are compared with each other
 
 
@@ -36,7 +37,10 @@ def allowed_items(
 
 
 def drop_near_duplicates(
-    state: RankingState, context: UserContext, candidates: Candidates
+    state: RankingState,
+    context: UserContext,
+    candidates: Candidates,
+    likeness: float = NEAR_DUPLICATE,
 ) -> Candidates:
     """Keep the best of each group of near-duplicates. Expects candidates best first.
 
@@ -44,7 +48,7 @@ def drop_near_duplicates(
     """
     head = candidates.rows[:HEAD]
     vectors = state.items.vectors(head)
-    alike = np.triu(vectors @ vectors.T >= NEAR_DUPLICATE, k=1)  # (H, H) row before column
+    alike = np.triu(vectors @ vectors.T >= likeness, k=1)  # (H, H) row before column
     own = np.isin(head, context.rows)
     keep = np.ones(len(candidates), dtype=bool)
     for place in range(len(head)):

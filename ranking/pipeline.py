@@ -13,7 +13,7 @@ from catalog.events import log_slate
 from catalog.models import Catalog, Item, SlateLog
 from ranking import explain
 from ranking.context import read_context
-from ranking.filters import allowed_items, drop_near_duplicates
+from ranking.filters import SAME_TEXT, allowed_items, drop_near_duplicates
 from ranking.query import find
 from ranking.rankers.blend import score
 from ranking.rerank import diversify
@@ -98,7 +98,9 @@ def search(query: Query) -> Slate:
     with trace.stage("ranker", len(candidates)):  # ⑤ ⑥
         personal = score(state, context, candidates, query) if len(context.rows) else relevance
         candidates.scores = (1 - PERSONAL_SHARE) * relevance + PERSONAL_SHARE * personal
-    chosen = candidates.keep(np.argsort(-candidates.scores, kind="stable")[: query.size])
+    best_first = candidates.keep(np.argsort(-candidates.scores, kind="stable"))
+    unique = drop_near_duplicates(state, context, best_first, SAME_TEXT)  # ⑦
+    chosen = unique.keep(np.arange(min(query.size, len(unique))))
     return _finish(query, catalog, state, context, chosen, trace, total)  # ⑩
 
 

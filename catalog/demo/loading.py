@@ -58,6 +58,7 @@ def ensure_catalog(
             "is_simulated": is_simulated,
             "popularity_half_life_days": 2.0 if is_news else 30.0,
             "item_half_life_days": 3.0 if is_news else None,
+            "diversity": 0.3 if is_news else 0.1,
         },
     )
     Catalog.objects.filter(pk=catalog.pk).exclude(about=about).update(about=about)
