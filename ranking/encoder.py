@@ -81,6 +81,9 @@ def _weights_digest(model: str) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+_loading = threading.Lock()
+
+
 class Encoder:
     """A loaded encoder. `encode` is safe to call from several threads."""
 
@@ -158,9 +161,18 @@ class Encoder:
 
 
 @lru_cache(maxsize=1)
-def load_encoder() -> Encoder:
-    """The configured encoder, loaded once a process."""
+def _load_once() -> Encoder:
     return Encoder(configured())
+
+
+def load_encoder() -> Encoder:
+    """The configured encoder, loaded once a process.
+
+    One thread at a time: while transformers loads a model, torch's default number format is changed
+    for the whole process, and a second load would end up with a mixture.
+    """
+    with _loading:
+        return _load_once()
 
 
 @lru_cache(maxsize=4096)
