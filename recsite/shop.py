@@ -18,7 +18,7 @@ from recsite.aisles import aisles_of
 from recsite.shelves import Card, Shelf, device_of, recommended, with_catalog
 from recsite.shopfront import SHELF_SIZE, SLUG, doors, for_you, shelf, shop_catalog, shop_page
 
-PAGE_SIZE = 36  # items
+PAGE_SIZE = 40  # items
 MOST_FOUND = 8 * 24  # a search shows no more; further down nobody looks
 FOUND_PAGE = 24
 LONGEST_QUERY = 200  # characters

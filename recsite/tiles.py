@@ -21,7 +21,7 @@ RULES: tuple[tuple[str, str, str], ...] = (
     # words (a regular expression), drawing, colour
     (r"gift card|greeting|cards?\b", "card", "rose"),
     (r"magazine|newspaper|book", "paper", "stone"),
-    (r"cat |cats|dog |dogs|pet |pets|litter|bird", "paw", "apricot"),
+    (r"cats?\b|(?<!hot )dogs?\b|pets?\b|litter|bird", "paw", "apricot"),
     (r"baby(?! (carrot|spinach|swiss))|infant|diaper", "baby", "sky"),
     (r"pizza", "pizza", "brick"),
     (r"ice cream|sherb|novelt|water ice|popsicle|frozen dessert|whipped", "icecream", "rose"),
