@@ -1,8 +1,8 @@
 """SQL expressions over text columns of a staging table: is it valid, and what does it mean."""
 
-ISO_8601 = r"^\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?( ?(Z|[+-]\d\d(:?\d\d)?))?)?$"  # noqa: RUF100
+ISO_8601 = r"^\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?( ?(Z|[+-]\d\d(:?\d\d)?))?)?$"
 PLAIN_NUMBER = r"^[+-]?\d{1,18}(\.\d{1,18})?(e[+-]?\d{1,3})?$"
-EPOCH = r"^-?\d{1,16}(\.\d{1,9})?$"
+EPOCH = r"^-?\d{1,13}(\.\d{1,9})?$"  # in milliseconds until the year 2286
 MILLISECONDS_FROM = "1e11"  # an epoch value as large as this counts milliseconds, not seconds
 TRUE_WORDS = "('true', 't', '1', 'yes', 'y')"
 FALSE_WORDS = "('false', 'f', '0', 'no', 'n')"

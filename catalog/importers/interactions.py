@@ -63,21 +63,27 @@ WHERE fault IS NULL AND NOT EXISTS (
 # Two rows alike in person, item, time and type are two interactions: their number tells them apart,
 # so that a second run of the same file finds the same ids.
 INSERT = f"""
+WITH good AS MATERIALIZED (
+    SELECT *,
+        md5(concat_ws(E'\\x1f', %(slug)s, user_id, item_id, extract(epoch FROM moment)::text, type,
+            row_number() OVER (PARTITION BY user_id, item_id, moment, type ORDER BY line)
+        ))::uuid AS event_id
+    FROM {CHECKED}
+    WHERE fault IS NULL
+)
 INSERT INTO catalog_interaction (
     event_id, catalog_id, user_id, item_id, type, "timestamp", value, is_simulated
 )
-SELECT
-    md5(concat_ws(E'\\x1f', %(slug)s, row.user_id, row.item_id,
-        extract(epoch FROM moment)::text, row.type,
-        row_number() OVER (
-            PARTITION BY row.user_id, row.item_id, moment, row.type ORDER BY line
-        )))::uuid,
-    %(catalog)s, catalog_user.id, catalog_item.id, row.type, moment, value, %(is_simulated)s
-FROM {CHECKED} AS row
+SELECT row.event_id, %(catalog)s, catalog_user.id, catalog_item.id, row.type, moment, row.value,
+    %(is_simulated)s
+FROM good AS row
 JOIN catalog_user ON catalog_user.external_id = row.user_id
 JOIN catalog_item
     ON catalog_item.catalog_id = %(catalog)s AND catalog_item.external_id = row.item_id
-WHERE fault IS NULL
+WHERE NOT EXISTS (
+    SELECT FROM catalog_interaction AS stored
+    WHERE stored.event_id = row.event_id AND stored."timestamp" = moment
+)
 ORDER BY moment, line
 ON CONFLICT (event_id, "timestamp") DO NOTHING
 """

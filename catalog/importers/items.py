@@ -12,11 +12,11 @@ CHECKED = f"{table_of(ITEMS)}_checked"
 CLEANED = f"""
 CREATE TEMPORARY TABLE {CHECKED} ON COMMIT DROP AS
 WITH present AS (
-    SELECT bool_or(title <> '') AS title, bool_or(body <> '') AS body,
-        bool_or(category <> '') AS category, bool_or(price <> '') AS price,
-        bool_or(image <> '') AS image, bool_or(published_at <> '') AS published_at,
-        bool_or(available <> '') AS available,
-        bool_or(attributes <> '' OR extra <> '') AS attributes
+    SELECT bool_or(title <> '') IS TRUE AS title, bool_or(body <> '') IS TRUE AS body,
+        bool_or(category <> '') IS TRUE AS category, bool_or(price <> '') IS TRUE AS price,
+        bool_or(image <> '') IS TRUE AS image, bool_or(available <> '') IS TRUE AS available,
+        bool_or(published_at <> '') IS TRUE AS published_at,
+        bool_or(attributes <> '' OR extra <> '') IS TRUE AS attributes
     FROM {table_of(ITEMS)}
 ), cleaned AS MATERIALIZED (
     SELECT line, {checks.trimmed("item_id")} AS item_id, {checks.trimmed("title")} AS title,
@@ -101,27 +101,26 @@ SELECT ranked.line, ranked.item_id, ranked.stored_id,
 FROM ranked CROSS JOIN present LEFT JOIN catalog_item AS stored ON stored.id = ranked.stored_id
 """
 
-COLUMNS = "title, body, category, price, image, published_at, available, attributes"
+COLUMNS = ("title", "body", "category", "price", "image", "published_at", "available", "attributes")
+
+
+def _of(table: str) -> str:
+    """The columns, of this table."""
+    return ", ".join(f"{table}.{column}" for column in COLUMNS)
+
 
 MERGE = f"""
-INSERT INTO catalog_item AS stored (
-    catalog_id, external_id, {COLUMNS}, created_at, updated_at
+INSERT INTO catalog_item (
+    catalog_id, external_id, {", ".join(COLUMNS)}, created_at, updated_at
 )
-SELECT %(catalog)s, item_id, {COLUMNS}, now(), now()
-FROM {CHECKED} WHERE fault IS NULL ORDER BY line
+SELECT %(catalog)s, row.item_id, {_of("row")}, now(), now()
+FROM {CHECKED} AS row LEFT JOIN catalog_item AS stored ON stored.id = row.stored_id
+WHERE row.fault IS NULL
+    AND (stored.id IS NULL OR ({_of("stored")}) IS DISTINCT FROM ({_of("row")}))
+ORDER BY row.line
 ON CONFLICT (catalog_id, external_id) DO UPDATE SET
-    ({COLUMNS}) = ROW (
-        excluded.title, excluded.body, excluded.category, excluded.price, excluded.image,
-        excluded.published_at, excluded.available, excluded.attributes
-    ),
+    ({", ".join(COLUMNS)}) = ROW ({_of("excluded")}),
     updated_at = now()
-WHERE (
-    stored.title, stored.body, stored.category, stored.price, stored.image,
-    stored.published_at, stored.available, stored.attributes
-) IS DISTINCT FROM (
-    excluded.title, excluded.body, excluded.category, excluded.price, excluded.image,
-    excluded.published_at, excluded.available, excluded.attributes
-)
 RETURNING (xmax = 0)
 """
 

@@ -85,7 +85,7 @@ def staged(line: int, values: Mapping[str, object], layout: Layout) -> StagedRow
         for name in layout.columns
     ]
     extra = None
-    if layout.keeps_extra and len(values) > 0:
+    if layout.keeps_extra:
         rest = {
             name: value
             for name, value in values.items()

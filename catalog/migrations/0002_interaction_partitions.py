@@ -38,7 +38,8 @@ BEGIN
         PERFORM pg_advisory_xact_lock(hashtext('catalog_interaction_partitions'));
         IF to_regclass(name) IS NULL THEN
             EXECUTE format(
-                'CREATE TABLE %I PARTITION OF catalog_interaction FOR VALUES FROM (%L) TO (%L)',
+                'CREATE TABLE IF NOT EXISTS %I PARTITION OF catalog_interaction'
+                ' FOR VALUES FROM (%L) TO (%L)',
                 name, first_day, date_trunc('month', first_day + interval '32 days', 'UTC')
             );
         END IF;
