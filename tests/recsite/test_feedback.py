@@ -48,7 +48,7 @@ def report(client: Client, rows: Any, name: str = "interactions") -> Any:
 
 def click_link(client: Client, item: Item, slate_id: object, position: int) -> Any:
     address = reverse("shop:product", args=[item.pk])
-    return client.get(address, {"s": str(slate_id), "p": position})
+    return client.get(address, {"s": str(slate_id), "p": str(position)})
 
 
 def test_a_link_counts_one_click_however_often_it_is_followed(

@@ -258,7 +258,7 @@ def test_a_product_of_another_catalog_is_not_sold_here(client: Client, items: li
 def test_search_pages(client: Client, items: list[Item], ranking: RankingStub) -> None:
     first = client.get(reverse("shop:search"), {"q": "  Product \x00 "})
     assert ranking.queries[-1].text == "Product"
-    second = client.get(reverse("shop:search"), {"q": "Product", "page": 2})
+    second = client.get(reverse("shop:search"), {"q": "Product", "page": "2"})
     shown = titles(first) + titles(second)
     assert len(shown) == len(set(shown)) == 48
     assert 'data-position="24"' in second.content.decode()  # positions go on across pages
