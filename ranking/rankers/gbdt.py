@@ -103,7 +103,7 @@ class GbdtRanker:
         booster = xgboost.train(
             parameters,
             matrices[0],
-            config.rounds,
+            num_boost_round=config.rounds,
             evals=[(matrices[1], "valid")],
             verbose_eval=False,
             callbacks=[

@@ -1,0 +1,157 @@
+"""A whole training on a small catalog, and serving from what it made."""
+
+import uuid
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+from django.test import override_settings
+from django.utils import timezone
+
+from catalog.events import Event, log_interactions
+from catalog.models import EVENT_WEIGHTS, Catalog, Item, ItemVector, SlateLog, User
+from catalog.people import users_by_external_id
+from ranking import serving
+from ranking.bundle import bundle_path
+from ranking.encoder import load_encoder
+from ranking.pipeline import recommend, search
+from ranking.types import Query
+from training.evaluation import evaluate_catalog, table
+from training.handle import RunHandle
+from training.kinds import train_and_register
+from training.models import ModelVersion, TrainingRun
+from training.registry import roll_back
+from training.runs import create_claimed
+
+pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True)]
+
+THINGS = {
+    "Fruit": ["apple", "pear", "plum", "cherry", "banana", "grape", "melon", "peach"],
+    "Tools": ["hammer", "saw", "drill", "wrench", "chisel", "pliers", "file", "clamp"],
+}
+
+
+@pytest.fixture(autouse=True)
+def own_folders(tmp_path: Path) -> Iterator[None]:
+    """Bundles, runs and snapshots of this test only, and nothing kept in memory from another."""
+    serving.forget_all()
+    with override_settings(
+        BUNDLE_DIR=tmp_path / "bundles",
+        RUN_DIR=tmp_path / "runs",
+        SNAPSHOT_DIR=tmp_path / "snapshots",
+    ):
+        yield
+    serving.forget_all()
+
+
+@pytest.fixture
+def catalog() -> Catalog:
+    """Thirty people, half of whom buy fruit and half tools, day after day."""
+    catalog = Catalog.objects.create(
+        slug="stall",
+        name="Stall",
+        item_kind="product",
+        event_weights=EVENT_WEIGHTS["product"],
+        repeat_consumption=True,
+    )
+    Item.objects.bulk_create(
+        Item(catalog=catalog, external_id=name, title=name.title(), category=category)
+        for category, names in THINGS.items()
+        for name in names
+    )
+    people = users_by_external_id([f"person-{number}" for number in range(30)])
+    items = {item.external_id: item.pk for item in catalog.items.all()}
+    draw = np.random.default_rng(3)
+    now = timezone.now()
+    events = []
+    for number, user_id in enumerate(people.values()):
+        names = list(THINGS.values())[number % 2]
+        for day in range(60, 0, -2):
+            for name in draw.choice(names, 2, replace=False):
+                moment = now - timedelta(days=day, minutes=number)
+                events.append(Event(user_id, items[name], "purchase", moment, 1.0, uuid.uuid4()))
+    result = log_interactions(catalog, events)
+    assert result.accepted == len(events), result
+    return catalog
+
+
+def trained(catalog: Catalog) -> str:
+    run, lease = create_claimed(
+        catalog, TrainingRun.Kind.TRAIN, "test", {"epochs": 2, "rounds": 10}
+    )
+    with RunHandle(run, lease) as handle:
+        train_and_register(handle)
+    catalog.refresh_from_db()
+    return ModelVersion.objects.get(run=run).bundle_id
+
+
+def shown(catalog: Catalog, user: User) -> list[str]:
+    slate = recommend(Query(catalog.slug, user_id=user.pk, size=4))
+    return [item.category for item in Item.objects.in_slate_order(slate.item_ids)]
+
+
+def test_from_logs_to_a_served_bundle(catalog: Catalog) -> None:
+    fruit = User.objects.get(external_id="person-0")
+    before = recommend(Query(catalog.slug, user_id=fruit.pk, size=4))
+    assert before.bundle_id == ""
+    assert len(before.items) == 4  # popularity answers before there are vectors
+
+    bundle_id = trained(catalog)
+    assert catalog.live_bundle == bundle_id
+    assert ItemVector.objects.count() == 16
+    serving.forget_all()
+    assert shown(catalog, fruit) == ["Fruit"] * 4
+    assert shown(catalog, User.objects.get(external_id="person-1")) == ["Tools"] * 4
+    logged = SlateLog.objects.filter(user=fruit).latest("created_at")
+    assert logged.bundle_id == bundle_id
+    assert len(logged.scores) == len(logged.propensities) == len(logged.sources) == 4
+    assert {stage["name"] for stage in logged.trace["stages"]} >= {"sources", "ranker"}
+
+    result = evaluate_catalog(catalog)
+    pipeline = result["models"][-1]
+    assert pipeline["name"] == "full pipeline"
+    assert 0 < pipeline["metrics"]["ndcg@10"]["value"] <= 1
+    assert any("full pipeline − popularity" in line for line in table(result))
+
+
+def test_search_finds_by_word_and_forgives_spelling(catalog: Catalog) -> None:
+    trained(catalog)
+    serving.forget_all()
+
+    def first(text: str) -> str:
+        slate = search(Query(catalog.slug, text=text, size=3))
+        return Item.objects.in_slate_order(slate.item_ids)[0].external_id
+
+    assert first("hammer") == "hammer"
+    assert first("hamer") == "hammer"
+    assert Item.objects.get(external_id=first("boring holes in a wall")).category == "Tools"
+    assert search(Query(catalog.slug, text="hammer' OR 1=1 --", size=3)) is not None
+
+
+def test_a_roll_back_is_served_and_a_corrupt_bundle_is_not(catalog: Catalog) -> None:
+    bundle_id = trained(catalog)
+    query = Query(catalog.slug, size=4)
+    serving.forget_all()
+    assert recommend(query).bundle_id == bundle_id
+    with (bundle_path(bundle_id) / "ranker.ubj").open("r+b") as file:
+        file.seek(100)
+        file.write(b"\0\0\0\0")
+    assert recommend(query).bundle_id == bundle_id  # what is in memory goes on
+    serving.forget_all()
+    answer = recommend(query)
+    assert answer.bundle_id == ""
+    assert len(answer.items) == 4
+    catalog.refresh_from_db()
+    assert serving.refusal(catalog) == bundle_id
+    roll_back(catalog, None, "It is corrupt.")
+    catalog.refresh_from_db()
+    assert catalog.live_bundle == ""
+
+
+def test_the_encoder_tells_meaning_apart_and_has_unit_length() -> None:
+    vectors = load_encoder().encode_items(["a red apple", "a green pear", "a steel hammer"])
+    assert np.linalg.norm(vectors, axis=1) == pytest.approx([1, 1, 1], abs=1e-3)
+    assert vectors[0] @ vectors[1] > vectors[0] @ vectors[2]
+    assert load_encoder().encode_items([]).shape == (0, 384)
