@@ -25,6 +25,8 @@ RULES: tuple[tuple[str, str, str], ...] = (
     (r"baby(?! (carrot|spinach|swiss))|infant|diaper", "baby", "sky"),
     (r"pizza", "pizza", "brick"),
     (r"ice cream|sherb|novelt|water ice|popsicle|frozen dessert|whipped", "icecream", "rose"),
+    (r"waffle|pancake|french toast", "bread", "apricot"),
+    (r"(frozen|frzn) veg", "carrot", "sea"),
     (r"frozen potato|frzn potato|french fr", "potato", "sky"),
     (
         r"frozen (meat|dinner|meal|entree)|frzn meat|dinner|entree|lunch combo|lunchable",

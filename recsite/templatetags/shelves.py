@@ -4,6 +4,8 @@ import uuid
 
 from django import template
 from django.urls import NoReverseMatch, reverse
+from django.utils.html import format_html_join
+from django.utils.safestring import SafeString
 
 from catalog.models import Item
 from recsite import tiles
@@ -47,6 +49,12 @@ def short_title(item: Item) -> str:
     """The title without the size at its end; cards say the size on a line of its own."""
     size = item.attributes.get("size")
     return item.title.removesuffix(f", {size}") if size else item.title
+
+
+@register.filter
+def breakable(text: str) -> SafeString:
+    """A text whose words may be parted after a slash, where a narrow card needs it."""
+    return format_html_join(SafeString("/<wbr>"), "{}", ((part,) for part in text.split("/")))
 
 
 @register.filter
