@@ -1,5 +1,7 @@
 """Where tensors live, and the number format that is fast there."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
@@ -28,6 +30,20 @@ def fast_dtype() -> torch.dtype:
     if device.type == "cpu" and _cpu_flags() & {"avx512_bf16", "amx_bf16"}:
         return torch.bfloat16
     return torch.float32
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """One compute thread inside: for many small computations, where two wait for each other.
+
+    On busy cores a pair of threads takes up to a hundred times as long as one.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _cpu_flags() -> set[str]:

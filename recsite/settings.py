@@ -1,5 +1,6 @@
 """The settings. Every value from the environment is cast and checked; a bad one stops the start."""
 
+import os
 import secrets
 import sys
 from contextlib import suppress
@@ -16,6 +17,10 @@ from kombu import Queue
 from recsite.faults import SetupFault
 
 django_stubs_ext.monkeypatch()  # so that Form[User] and the like may be said at run time
+
+# One BLAS thread a process, said before numpy is loaded: products here are small, and on busy cores
+# threads that wait for one another take many times as long as one.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = Env()

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from catalog.models import Catalog
 from ranking.bundle import open_bundle
+from ranking.device import one_thread
 from ranking.filters import allowed_items
 from ranking.pipeline import Trace, rank
 from ranking.rerank import diversify
@@ -216,7 +217,8 @@ def evaluate_catalog(catalog: Catalog, check: Callable[[], None] = lambda: None)
             catalog.item_half_life_days,
             catalog.diversity,
         )
-    result = evaluate_state(state, log, split, check)
+    with one_thread():
+        result = evaluate_state(state, log, split, check)
     return {"catalog": catalog.slug, "bundle": catalog.live_bundle, **result}
 
 

@@ -13,6 +13,7 @@ from safetensors.torch import save_model
 
 from ranking import features
 from ranking.bundle import BundleMeta, bundle_path, write_bundle
+from ranking.device import one_thread
 from ranking.encoder import load_encoder
 from ranking.item_index import ItemIndex
 from ranking.rankers.gbdt import GbdtConfig, GbdtRanker
@@ -52,11 +53,13 @@ def train(handle: RunHandle) -> Path:
     handle.log(f"{len(log):,} interactions, {len(items):,} items; {asdict(split)}")
     tower = fit_tower(handle, items, log, split.rank_start, split.valid_start, _tower(handle))
     state = _state(handle, items, log, split, tower)
-    ranker = _fit_ranker(handle, state, log, split)
+    with one_thread():
+        ranker = _fit_ranker(handle, state, log, split)
     state = replace(state, ranker=ranker)
     handle.stage("evaluating", 0.85)
     most = handle.parameters.get("evaluate_people")
-    result = evaluate_state(state, log, split, handle.check, most, handle.seed)
+    with one_thread():
+        result = evaluate_state(state, log, split, handle.check, most, handle.seed)
     for line in table(result):
         handle.log(line)
     handle.stage("writing the bundle", 0.97)
