@@ -15,6 +15,7 @@ import uuid
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from django.contrib import messages
 from django.core.exceptions import BadRequest, ValidationError
 from django.forms import FloatField, IntegerField, UUIDField
 from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest, JsonResponse
@@ -30,6 +31,10 @@ from recsite.account import SiteRequest
 EVENT_NAMESPACE = uuid.UUID("6f6b1e0c-4f0e-5a44-9d0a-0f6a5c1d7e21")
 # What a page may say happened. Adds and purchases are logged by the cart, not on a page's word.
 PAGE_TYPES = frozenset({"view", "click", "read", "like", "hide", "rate"})
+ANSWERS = {  # to a form; scripts show their own
+    "like": "Noted: more like this.",
+    "hide": "Noted: less like this. It will not be shown to you again.",
+}
 LARGEST_BATCH = 200  # events or slates in one payload
 LONGEST_READ = 1800.0  # seconds; a tab left open is no longer reading
 
@@ -96,6 +101,8 @@ def interactions(request: SiteRequest) -> HttpResponse:
         )
     if request.htmx:
         return HttpResponse(status=204, headers={"HX-Trigger": "feedback-logged"})
+    if answer := ANSWERS.get(events[0]["type"]):
+        messages.success(request, answer)
     return redirect(account.next_url(request))
 
 

@@ -209,6 +209,7 @@ def test_a_form_is_sent_on_to_our_own_pages_only(client: Client, items: list[Ite
     outside = client.post(reverse("feedback:interactions"), {**form, "next": "https://evil.test/"})
     assert (inside["Location"], outside["Location"]) == ("/shop/cart/", "/")
     assert Interaction.objects.get().type == "like"  # the same form twice is one like
+    assert "Noted: more like this." in client.get(reverse("shop:cart")).content.decode()
 
 
 @pytest.mark.parametrize("name", ["interactions", "impressions"])
