@@ -1,5 +1,10 @@
 """The one exception of this package."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from django.db import OperationalError
+
 
 class CatalogError(Exception):
     """Something that the caller can mend; the message says what is wrong and what to do.
@@ -15,3 +20,17 @@ class CatalogError(Exception):
     def __init__(self, message: str, *, retry: bool = False) -> None:
         super().__init__(message)
         self.retry = retry
+
+
+@contextmanager
+def database_faults() -> Iterator[None]:
+    """Tell in one line when the database cannot go on: a full disk, a server that went away."""
+    try:
+        yield
+    except OperationalError as error:
+        reason = (str(error).splitlines() or ["it did not say why"])[0]
+        raise CatalogError(
+            f"The database gave up: {reason}. Nothing of what was under way is kept; mend it and"
+            " start again.",
+            retry=True,
+        ) from error

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from catalog.demo import news, shop
-from catalog.errors import CatalogError
+from catalog.errors import CatalogError, database_faults
 from catalog.models import Catalog
 
 Progress = Callable[[str, int, int | None], None]  # stage, rows done, rows in all
@@ -15,6 +15,7 @@ LOADERS: dict[str, Callable[[str, Progress, int | None], Catalog]] = {
 SCALES = ("small", "full")
 
 
+@database_faults()
 def load(slug: str, scale: str, progress: Progress, *, limit: int | None = None) -> None:
     """Load a demo catalog. A second call changes nothing, a killed one goes on where it stopped.
 
@@ -32,7 +33,7 @@ def load(slug: str, scale: str, progress: Progress, *, limit: int | None = None)
     Raises
     ------
     CatalogError
-        When there is no such demo, or its data is not installed.
+        When there is no such demo, its data is not installed, or the database gives up.
     """
     if slug not in LOADERS:
         raise CatalogError(f"There is no demo '{slug}'; there are {', '.join(LOADERS)}.")

@@ -1,7 +1,6 @@
 """Import files into a catalog: read and check everything first, then write all of it or nothing."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -9,7 +8,7 @@ from django.conf import settings
 from django.db import connection, transaction
 
 from catalog import loads
-from catalog.errors import CatalogError
+from catalog.errors import CatalogError, database_faults
 from catalog.importers import (
     csv_file,
     interactions,
@@ -73,6 +72,7 @@ class _Part:
     merged: Merged | None = field(default=None)
 
 
+@database_faults()
 def import_files(
     catalog: Catalog,
     *,
@@ -90,7 +90,8 @@ def import_files(
     Raises
     ------
     CatalogError
-        When a file is missing, is none of CSV, JSON Lines and Parquet, or cannot be read.
+        When a file is missing, is none of CSV, JSON Lines and Parquet, or cannot be read; and
+        when the database gives up.
     """
     given = [(ITEMS, items_file), (USERS, users_file), (INTERACTIONS, interactions_file)]
     wanted = [(layout, path) for layout, path in given if path is not None]
@@ -136,15 +137,13 @@ def _stage(part: _Part, report: Report, say: Say) -> None:
         loads.advance(part.load, rows)
         say(f"read {part.layout.kind}", rows)
 
-    with _readable(part.path):
-        rows = _reader(part.path)(part.path, part.layout)
-        part.rows = staging.stage(part.layout, rows, bad, progress)
+    part.rows = staging.stage(part.layout, _read(part.path, part.layout), bad, progress)
 
 
-@contextmanager
-def _readable(path: Path) -> Iterator[None]:
+def _read(path: Path, layout: Layout) -> Rows:
+    """The rows of a file; what keeps it from being read is one line."""
     try:
-        yield
+        yield from _reader(path)(path, layout)
     except UnicodeDecodeError as error:
         raise CatalogError(
             f"{path} is not UTF-8 (byte 0x{error.object[error.start]:02x}); save it as UTF-8."

@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from django.conf import settings
 from django.core.management import CommandError, call_command
+from django.db import connection
 from django.utils import timezone
 from pytest_django import Settings
 
@@ -382,3 +383,23 @@ def test_a_wrong_command_says_so_in_one_line(arguments: list[str], message: str)
     with pytest.raises(CommandError, match=message) as caught:
         call_command(*arguments)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_database_that_goes_away_is_one_line_and_nothing_is_written(
+    catalog: Catalog, folder: Path
+) -> None:
+    path = write(folder, "items.csv", "item_id,title\n1,Tea\n2,\n")
+
+    def kill(stage: str, rows: int) -> None:
+        if stage == "write items":
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT pg_terminate_backend(pg_backend_pid())")
+
+    with pytest.raises(CatalogError, match="The database gave up") as caught:
+        import_files(catalog, items_file=path, say=kill)
+    assert caught.value.retry
+    assert "\n" not in str(caught.value)
+    connection.close()
+    assert not Item.objects.exists()
+    assert not list(settings.IMPORT_REPORT_DIR.iterdir())
