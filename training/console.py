@@ -2,11 +2,13 @@
 
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 
 from django.core.management.base import CommandError
 
 from catalog.models import Catalog
-from training.leases import Lease, claim
+from training.errors import StaleLease
+from training.leases import Lease, claim, finish
 from training.models import RunState, TrainingRun
 from training.runs import cancel
 from training.watcher import owner_name, watch
@@ -48,6 +50,8 @@ def follow(run: TrainingRun, lease: Lease, say: Callable[[str], None]) -> Traini
             watch(held, progress.glance)
         except KeyboardInterrupt:
             cancel(run, "Ctrl-C")
+            with suppress(StaleLease):  # the process is dead by now; if it was over, it stays so
+                finish(held, RunState.CANCELLED)
             raise CommandError("cancelled") from None
         progress.glance()
         held = claim(run.pk, owner_name())  # its process died: go on from the checkpoint

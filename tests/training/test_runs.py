@@ -11,12 +11,14 @@ from urllib.parse import urlsplit
 
 import pytest
 from celery import current_app
+from django.core.management import CommandError
 from django.db import close_old_connections, connection
 from django.db.models.functions import Now
 from kombu.exceptions import OperationalError as BrokerAway
 
 from catalog.models import Catalog
 from training import runs, watcher
+from training.console import follow
 from training.errors import RunCancelled, StaleLease, TrainingFault
 from training.handle import RunHandle
 from training.leases import Lease, claim, fenced, finish, release
@@ -383,6 +385,33 @@ class TestProcess:
         wait_for(lambda: TrainingRun.objects.get(pk=run.pk).state == "queued")
         run.refresh_from_db()
         assert run.attempts == 0
+
+    def test_ctrl_c_in_the_foreground_cancels_at_once(self, committed_shop: Catalog) -> None:
+        run, lease = runs.create_claimed(committed_shop, "train", "here")
+
+        def interrupt(text: str) -> None:
+            if "counting" in text:
+                raise KeyboardInterrupt
+
+        with pytest.raises(CommandError, match="cancelled"):
+            follow(run, lease, interrupt)
+        run.refresh_from_db()
+        assert (run.state, run.cancel_requested) == ("cancelled", True)
+
+    def test_in_the_foreground_a_killed_process_is_resumed(self, committed_shop: Catalog) -> None:
+        wishes = {"steps": 8, "die_at": 4}
+        run, lease = runs.create_claimed(committed_shop, "train", "here", wishes)
+        told: list[str] = []
+        follow(run, lease, told.append)
+        run.refresh_from_db()
+        assert (run.state, run.attempts) == ("succeeded", 2)
+        assert any("killed by SIGKILL" in line for line in told)
+        assert told[-1] == "[100%] done"
+
+    def test_a_failure_in_the_foreground_is_one_line(self, committed_shop: Catalog) -> None:
+        run, lease = runs.create_claimed(committed_shop, "evaluate", "here", {"how": "fault"})
+        with pytest.raises(CommandError, match="failed: There are no interactions yet"):
+            follow(run, lease, lambda text: None)
 
     def test_a_fault_is_one_sentence(self, committed_shop: Catalog) -> None:
         run = queued(committed_shop, kind="evaluate", how="fault")
