@@ -29,8 +29,9 @@ def one_line_faults() -> Iterator[None]:
         print(f"recsite: {fault}", file=sys.stderr)
         raise SystemExit(1) from None
     except OperationalError as fault:
-        said = " ".join(str(fault).split())
-        print(f"recsite: the database fails: {said}. Is DATABASE_URL right?", file=sys.stderr)
+        said = " ".join(str(fault).split()).rstrip(".")
+        cure = "Start it, free its disk, or correct DATABASE_URL."
+        print(f"recsite: the database fails: {said}. {cure}", file=sys.stderr)
         raise SystemExit(1) from None
     except KeyboardInterrupt:
         raise SystemExit(128 + signal.SIGINT) from None

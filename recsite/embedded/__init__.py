@@ -19,7 +19,14 @@ from pathlib import Path
 from typing import IO
 
 from recsite.embedded import broker, postgres
-from recsite.embedded.home import EmbeddedError, Home, make_var, open_home, read_home
+from recsite.embedded.home import (
+    EmbeddedError,
+    Home,
+    make_var,
+    open_home,
+    read_home,
+    told_in_one_line,
+)
 
 __all__ = ["EmbeddedError", "Services", "ensure", "stop_if_last"]
 
@@ -90,7 +97,7 @@ def stop_if_last(var: Path) -> bool:
 
 
 def _start(var: Path) -> Home:
-    with _start_lock(var):
+    with _start_lock(var), told_in_one_line(var):
         home = open_home(var)
         postgres.ensure(home)
         broker.ensure(home)

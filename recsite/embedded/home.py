@@ -6,6 +6,7 @@ import json
 import os
 import pwd
 import secrets
+import shutil
 import stat
 import subprocess
 import tempfile
@@ -70,9 +71,14 @@ class Home:
         """Return the line of a log that says why a server died, or where to look."""
         path = self.log_dir / name
         lines = path.read_text(errors="replace").splitlines() if path.exists() else []
-        telling = [line for line in lines[-30:] if "FATAL" in line or "PANIC" in line]
-        last = (telling or lines or ["it said nothing"])[-1]
-        return f"{last.strip()} (more in {path})"
+        return f"{telling(lines[-30:])} (more in {path})"
+
+
+def telling(lines: list[str]) -> str:
+    """Return the line of a server's output that says what went wrong."""
+    signs = ("PANIC", "FATAL", "error:", "could not")
+    found = next((line for sign in signs for line in lines if sign in line), None)
+    return (found or (lines or ["it said nothing"])[-1]).strip()
 
 
 def make_var(var: Path) -> Path:
@@ -83,7 +89,7 @@ def make_var(var: Path) -> Path:
     EmbeddedError
         When it cannot be written.
     """
-    with _told_in_one_line(var):
+    with told_in_one_line(var):
         var.mkdir(parents=True, exist_ok=True)
         var = var.resolve()
         (var / "log").mkdir(mode=0o700, exist_ok=True)
@@ -92,7 +98,7 @@ def make_var(var: Path) -> Path:
 
 def read_home(var: Path) -> Home | None:
     """Read what is known about ``var``, and change nothing; None before the first start."""
-    with _told_in_one_line(var):
+    with told_in_one_line(var):
         if not (var / STATE_FILE).exists():
             return None
         return _home(var, _read_state(var), _postgres_owner())
@@ -106,7 +112,7 @@ def open_home(var: Path) -> Home:
     EmbeddedError
         When it cannot be written, or belongs to somebody else.
     """
-    with _told_in_one_line(var):
+    with told_in_one_line(var):
         owner = _postgres_owner()
         # As root, `nobody` has to pass through, to reach its own 0700 directory below.
         var.chmod(0o711 if owner else 0o700)
@@ -129,9 +135,12 @@ def _home(var: Path, state: dict[str, str], owner: Owner | None) -> Home:
 
 
 @contextmanager
-def _told_in_one_line(var: Path) -> Iterator[None]:
+def told_in_one_line(var: Path) -> Iterator[None]:
+    """Turn what the file system refuses into an EmbeddedError."""
     try:
         yield
+    except shutil.Error as error:  # of many files copied, the first that failed
+        raise EmbeddedError(f"Cannot fill {var}: {error.args[0][0][2]}") from error
     except OSError as error:
         raise EmbeddedError(
             f"Cannot write {error.filename or var}: {error.strerror}. Free some space, give the "

