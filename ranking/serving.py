@@ -53,7 +53,7 @@ class _Slot:
     state: RankingState | None = None
     encoder: EncoderVersion | None = None
     items_version: int = -1
-    refused: str = ""  # a bundle id that could not be opened
+    refused: str | None = None  # a bundle id that could not be opened
     counted_at: float = 0.0  # monotonic seconds
     not_before: float = 0.0  # monotonic seconds: no load sooner
 
@@ -100,7 +100,7 @@ def _warm_up() -> None:
 def refusal(catalog: Catalog) -> str:
     """The live bundle's id if this process refused it, else ''."""
     slot = _slots.get(catalog.pk)
-    return slot.refused if slot and slot.refused == catalog.live_bundle else ""
+    return catalog.live_bundle if slot and slot.refused == catalog.live_bundle else ""
 
 
 def forget_all() -> None:

@@ -64,7 +64,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     web = [sys.executable, "-m", "granian", "--interface", "wsgi", "--blocking-threads", "4"]
     web += ["--host", "127.0.0.1", "--port", str(port), "recsite.wsgi:application"]
     worker = [sys.executable, "-m", "celery", "-A", "recsite.celery", "worker"]
-    worker += ["--queues", "training,fast", "--concurrency", "2"]
+    worker += ["--queues", "training,fast", "--concurrency", "2", "--beat"]
     parts: list[subprocess.Popen[bytes]] = []
     try:
         # the worker comes first: the embedded services stay as long as one process holds them
