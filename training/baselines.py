@@ -27,7 +27,7 @@ class PopularityBaseline:
     name = "popularity"
 
     def fit(self, log: InteractionLog, item_count: int, now: float) -> None:
-        self.popularity = Popularity.fit(log, item_count, now).blend()
+        self.popularity = Popularity.fit(log, item_count, now).blend
 
     def scores(self, context: UserContext) -> FloatArray:
         return self.popularity

@@ -68,7 +68,7 @@ def state_as_of(state: RankingState, log: InteractionLog, moment: float) -> Rank
 
 def pipeline_scorer(state: RankingState) -> Scorer:
     """The whole path of a request as one scorer: its slate first, the rest by popularity."""
-    popularity = state.popularity.blend()
+    popularity = state.popularity.blend
     query = Query(catalog_slug="", size=LIST_SIZE, log=False)
 
     def scores(context: UserContext) -> FloatArray:
@@ -87,7 +87,7 @@ def tower_scorer(state: RankingState) -> Scorer:
 
     def scores(context: UserContext) -> FloatArray:
         found = tower(state, context, nobody)
-        return state.popularity.blend() if found is None else found
+        return state.popularity.blend if found is None else found
 
     return scores
 

@@ -32,7 +32,7 @@ from training.items import catalog_items
 from training.negatives import weekly_examples
 from training.snapshot import Snapshot, Split, open_snapshot, read_log, split_by_time, take_snapshot
 
-RANKER_WINDOWS = 6
+RANKER_WINDOWS = 12
 REQUESTS_A_WINDOW = 1_000  # people drawn for the ranker's examples, a window
 VALIDATION_REQUESTS = 1_000
 

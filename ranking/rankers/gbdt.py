@@ -12,6 +12,10 @@ from ranking.device import best_device
 from ranking.types import FloatArray, IntArray
 
 
+PRIOR = "item_long"  # the feature that the trees start from: this person's faded count of the item
+PRIOR_FLOOR = 0.05  # what counts as seldom: the prior of an item that was never picked
+
+
 @dataclass(frozen=True)
 class GbdtConfig:
     """How the trees grow."""
@@ -36,7 +40,12 @@ class Examples:
 
 
 class GbdtRanker:
-    """A trained ranker: rows in, one score each out, higher is better."""
+    """A trained ranker: rows in, one score each out, higher is better.
+
+    The trees correct a prior, the logarithm of the person's own faded count, so that few examples
+    are enough to do no worse than it. Where nothing is picked twice it is the same for every
+    candidate.
+    """
 
     def __init__(self, booster: xgboost.Booster) -> None:
         self._booster = booster
@@ -45,7 +54,10 @@ class GbdtRanker:
 
     def score(self, features: FloatArray) -> FloatArray:
         """(N, F) → (N,)"""
-        scores = self._booster.inplace_predict(features, validate_features=False)
+        prior = prior_of(features, self.feature_names)
+        scores = self._booster.inplace_predict(
+            features, base_margin=prior, validate_features=False, predict_type="margin"
+        )
         return np.asarray(scores, dtype=np.float32)
 
     def save(self, path: Path) -> None:
@@ -99,6 +111,7 @@ class GbdtRanker:
         for part in (train, valid):
             matrix = xgboost.DMatrix(part.features, part.labels, feature_names=names)
             matrix.set_group(part.groups)
+            matrix.set_base_margin(prior_of(part.features, names))
             matrices.append(matrix)
         booster = xgboost.train(
             parameters,
@@ -115,6 +128,11 @@ class GbdtRanker:
         )
         booster.set_param({"device": "cpu"})
         return cls(booster)
+
+
+def prior_of(features: FloatArray, names: list[str]) -> FloatArray:
+    """What each row is worth before any tree. (N, F) → (N,)"""
+    return np.asarray(np.log(features[:, names.index(PRIOR)] + PRIOR_FLOOR), dtype=np.float32)
 
 
 class _EachRound(xgboost.callback.TrainingCallback):

@@ -1,6 +1,7 @@
 """Popular: what people picked lately, with weights that fade by half in each half-life."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -43,12 +44,16 @@ class Popularity:
             counts[speed] += decayed_counts(fresh, item_count, now, half_life)
         return Popularity(counts, now)
 
+    @cached_property
+    def totals(self) -> FloatArray:
+        """The counts of all items together, at the three speeds. (3, 1)"""
+        return np.asarray(np.maximum(self.counts.sum(axis=1, keepdims=True), 1e-9))
+
+    @cached_property
     def blend(self) -> FloatArray:
         """One score per item: the shares at the three speeds, averaged. (N,)"""
-        totals = np.maximum(self.counts.sum(axis=1, keepdims=True), 1e-9)
-        return np.asarray((self.counts / totals).mean(axis=0), dtype=np.float32)
+        return np.asarray((self.counts / self.totals).mean(axis=0), dtype=np.float32)
 
     def log_shares(self, rows: IntArray) -> FloatArray:
         """log(1 + parts per million of all counts), for each half-life. (N, 3)"""
-        totals = np.maximum(self.counts.sum(axis=1, keepdims=True), 1e-9)
-        return np.asarray(np.log1p(1e6 * self.counts[:, rows] / totals).T, dtype=np.float32)
+        return np.asarray(np.log1p(1e6 * self.counts[:, rows] / self.totals).T, dtype=np.float32)

@@ -48,7 +48,7 @@ def covisit(state: RankingState, context: UserContext, anchors: IntArray) -> Flo
 
 def popular(state: RankingState, context: UserContext, anchors: IntArray) -> FloatArray | None:
     """What everybody picks lately."""
-    return state.popularity.blend()
+    return state.popularity.blend
 
 
 def fresh(state: RankingState, context: UserContext, anchors: IntArray) -> FloatArray | None:
@@ -78,7 +78,7 @@ def category(state: RankingState, context: UserContext, anchors: IntArray) -> Fl
     count = len(state.items.category_names)
     liking = np.log1p(np.bincount(known[real], fading * context.weights[real], minlength=count))
     liking = np.append(liking, 0.0)  # code −1: no category
-    return (liking[state.items.categories] * np.sqrt(state.popularity.blend())).astype(np.float32)
+    return (liking[state.items.categories] * np.sqrt(state.popularity.blend)).astype(np.float32)
 
 
 SOURCES: dict[str, tuple[Source, int]] = {  # name → (source, quota)
