@@ -11,7 +11,6 @@ import xgboost
 from ranking.device import best_device
 from ranking.types import FloatArray, IntArray
 
-
 PRIOR = "item_long"  # the feature that the trees start from: this person's faded count of the item
 PRIOR_FLOOR = 0.05  # what counts as seldom: the prior of an item that was never picked
 
