@@ -46,7 +46,7 @@ class Batch:
 def sequences(
     log: InteractionLog, begin: float, end: float, length: int
 ) -> list[NDArray[np.int64]]:
-    """Positions in the log, cut per person into pieces of up to length + 1 steps.
+    """Positions in this very log, cut per person into pieces of up to length + 1 steps.
 
     A piece belongs to begin … end if its last step does.
     """
@@ -86,7 +86,12 @@ class TowerTrainer:
     """One training: network, optimiser, and where it stands; can be saved and resumed."""
 
     def __init__(
-        self, items: ItemIndex, log: InteractionLog, training: TowerTraining, seed: int
+        self,
+        items: ItemIndex,
+        log: InteractionLog,
+        train_until: float,
+        training: TowerTraining,
+        seed: int,
     ) -> None:
         torch.manual_seed(seed)
         self.log, self.training, self.seed = log, training, seed
@@ -97,7 +102,7 @@ class TowerTrainer:
         self.optimiser = torch.optim.AdamW(
             self.tower.parameters(), training.learning_rate, weight_decay=training.weight_decay
         )
-        counts = np.bincount(log.rows, minlength=len(items)) + 1.0
+        counts = np.bincount(log.before(train_until).rows, minlength=len(items)) + 1.0
         self.draw = torch.from_numpy(counts**0.75 / (counts**0.75).sum())  # (N,) q of a negative
         self.epoch, self.best, self.bad_epochs = 0, float("inf"), 0
         self.best_weights: dict[str, Tensor] = {}
@@ -226,10 +231,9 @@ def fit_tower(
     training: TowerTraining,
 ) -> UserTower:
     """Train with early stopping; sequences that end in train_until … valid_until validate."""
-    trainer = TowerTrainer(items, log.before(train_until), training, handle.seed)
+    trainer = TowerTrainer(items, log, train_until, training, handle.seed)
     length = trainer.config.length
-    pieces = sequences(log.before(train_until), 0.0, train_until, length)
-    trainer.log = log
+    pieces = sequences(log, 0.0, train_until, length)  # positions in the trainer's own log
     held = sequences(log, train_until, valid_until, length)[:2_000]
     if trainer.resume(handle.folder):
         handle.log(f"Tower: resumed after epoch {trainer.epoch}.")

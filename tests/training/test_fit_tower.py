@@ -1,0 +1,84 @@
+"""The tower's training: what it reads, and that it reads no further."""
+
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import torch
+
+from ranking.sources.popular import DAY
+from ranking.types import InteractionLog
+from ranking.user_tower import UserTower
+from tests.ranking.worlds import NOW, item_index, log_of
+from training.fit_tower import TowerTraining, fit_tower, sequences
+from training.handle import RunHandle
+
+TRAIN_UNTIL, VALID_UNTIL = NOW - 5.5 * DAY, NOW - 2.5 * DAY
+
+
+class Silent:
+    """Stands in for a run's handle: keeps checkpoints, says nothing."""
+
+    seed = 1
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def check(self) -> None: ...
+    def log(self, text: str) -> None: ...
+    def stage(self, name: str, fraction: float) -> None: ...
+    def metric(self, name: str, step: int, value: float) -> None: ...
+
+
+def days_of_five(step_after_validation: int = 1) -> InteractionLog:
+    """Five people, one pick a day for ten days; the last two days can be made different."""
+    return log_of(
+        *(
+            (user, (user + day * (1 if day < 8 else step_after_validation)) % 12, 10.0 - day, 1.0)
+            for user in range(5)
+            for day in range(10)
+        )
+    )
+
+
+def trained(log: InteractionLog, folder: Path) -> UserTower:
+    folder.mkdir()
+    handle = cast(RunHandle, Silent(folder))
+    training = TowerTraining(epochs=2, batch=2)
+    return fit_tower(handle, item_index(), log, TRAIN_UNTIL, VALID_UNTIL, training)
+
+
+def test_a_piece_is_one_persons_and_ends_in_time() -> None:
+    log = days_of_five()
+    pieces = sequences(log, 0.0, TRAIN_UNTIL, 100)
+    assert [np.unique(log.users[piece]).tolist() for piece in pieces] == [[0], [1], [2], [3], [4]]
+    assert all((log.timestamps[piece] < TRAIN_UNTIL).all() for piece in pieces)
+    assert all(len(piece) == 5 for piece in pieces)
+
+
+def test_long_histories_are_cut_and_overlap_by_one_step() -> None:
+    log = log_of(*((1, day % 12, 10.0 - day, 1.0) for day in range(10)))
+    assert [piece.tolist() for piece in sequences(log, 0.0, NOW, 4)] == [
+        [5, 6, 7, 8, 9],
+        [1, 2, 3, 4, 5],
+        [0, 1],
+    ]
+
+
+def test_what_happens_later_changes_nothing(tmp_path: Path) -> None:
+    one = trained(days_of_five(), tmp_path / "one")
+    other = trained(days_of_five(step_after_validation=7), tmp_path / "other")
+    for name, weights in one.state_dict().items():
+        assert torch.equal(weights, other.state_dict()[name]), name
+
+
+def test_a_resumed_training_ends_with_the_same_weights(tmp_path: Path) -> None:
+    whole = trained(days_of_five(), tmp_path / "whole")
+    halves = tmp_path / "halves"
+    halves.mkdir()
+    handle = cast(RunHandle, Silent(halves))
+    for epochs in (1, 2):
+        training = TowerTraining(epochs=epochs, batch=2)
+        tower = fit_tower(handle, item_index(), days_of_five(), TRAIN_UNTIL, VALID_UNTIL, training)
+    for name, weights in whole.state_dict().items():
+        assert torch.equal(weights, tower.state_dict()[name]), name
