@@ -9,7 +9,7 @@ from django.db.models import Count, Max, Min, Q, QuerySet, TextField
 from django.db.models.functions import Cast
 from django.http import HttpResponse, HttpResponseForbidden
 from django.shortcuts import redirect, render
-from django.urls import path
+from django.urls import path, reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
@@ -98,8 +98,13 @@ def forget(request: SiteRequest) -> HttpResponse:
 @never_cache
 @require_GET
 def people(request: SiteRequest) -> HttpResponse:
-    """Demo people to look through, searched by number or by what is known about them."""
+    """Demo people to look through, searched by number or by what is known about them.
+
+    Households come first; on the way back to the news, its simulated readers.
+    """
     catalog = Catalog.objects.filter(slug="shop").first()
+    next_url = account.next_url(request, "shop:home")
+    readers_first = next_url.startswith(reverse("news:home"))
     text = " ".join(request.GET.get("q", "").replace("\x00", " ").split())[:100]
     found = account.demo_people()
     for word in text.split()[:6]:
@@ -107,9 +112,9 @@ def people(request: SiteRequest) -> HttpResponse:
         found = found.annotate(known=known).filter(
             Q(external_id__icontains=word) | Q(known__icontains=word)
         )
-    page = Paginator(found.order_by("pk"), PEOPLE_PAGE).get_page(request.GET.get("page"))
+    found = found.order_by("-is_simulated" if readers_first else "is_simulated", "pk")
+    page = Paginator(found, PEOPLE_PAGE).get_page(request.GET.get("page"))
     shown = list(page.object_list)
-    next_url = account.next_url(request, "shop:home")
     context = {
         "people_text": text,
         "people_query": f"{urlencode({'q': text, 'next': next_url})}&",

@@ -231,15 +231,18 @@ def evaluate_run(handle: RunHandle) -> None:
 
 def table(result: dict[str, Any]) -> list[str]:
     """The result as lines of text."""
-    head = f"{'model':22}" + "".join(f"{name:>26}" for name in (*MEASURES, "coverage@10"))
+    head = f"{'model':20}" + "".join(f"{name:>22}" for name in MEASURES) + f"{'coverage@10':>13}"
     lines = [head]
     for model in result["models"]:
-        cells = []
-        for name in (*MEASURES, "coverage@10"):
-            figure = model["metrics"][name]
-            interval = f" [{figure['low']:.4f}, {figure['high']:.4f}]" if "low" in figure else ""
-            cells.append(f"{figure['value']:.4f}{interval}".rjust(26))
-        lines.append(f"{model['name']:22}" + "".join(cells))
+        figures = model["metrics"]
+        cells = [
+            "{} [{}, {}]".format(*(_short(figures[name][key]) for key in ("value", "low", "high")))
+            for name in MEASURES
+        ]
+        coverage = _short(figures["coverage@10"]["value"])
+        lines.append(
+            f"{model['name']:20}" + "".join(f"{cell:>22}" for cell in cells) + f"{coverage:>13}"
+        )
     lines.append("")
     lines += [
         f"full pipeline − {model['name']}: {MAIN} {lead['value']:+.4f} "
@@ -248,3 +251,8 @@ def table(result: dict[str, Any]) -> list[str]:
         if (lead := model["pipeline_lead"])
     ]
     return lines
+
+
+def _short(share: float) -> str:
+    """Four decimals, and no nought before the point: .2407"""
+    return f"{share:.4f}".removeprefix("0")

@@ -418,6 +418,17 @@ def test_outside_a_demo_nobody_is_shown(
     assert "household-12" not in client.get(reverse("shop:people")).content.decode()
 
 
+@pytest.mark.parametrize(("back_to", "first"), [("/shop/", "household-12"), ("/news/", "reader-1")])
+def test_the_people_of_the_page_that_one_came_from_are_first(
+    client: Client, household: User, settings: LazySettings, back_to: str, first: str
+) -> None:
+    settings.DEMO = True
+    User.objects.create(username="~reader-1", external_id="reader-1", is_simulated=True)
+    offered = client.get(reverse("shop:people"), {"next": back_to}).context["people"]
+    assert offered[0][0].external_id == first
+    assert len(offered) == 2
+
+
 def test_staff_and_members_are_never_offered(
     client: Client, household: User, settings: LazySettings
 ) -> None:
