@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ranking.item_index import ItemIndex
-from ranking.sources.popular import DAY, Popularity
-from ranking.types import Candidates, FloatArray, IntArray, UserContext
+from ranking.popularity import Popularity
+from ranking.types import DAY, Candidates, FloatArray, IntArray, UserContext
 
 SESSION_GAP = 1_800.0  # seconds without an interaction that end a session
 SIMILAR_TO_LAST = 12  # how many recent items the similarity features look back

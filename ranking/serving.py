@@ -20,14 +20,14 @@ from safetensors.torch import load_model
 
 from catalog.models import Catalog, EncoderVersion
 from ranking.bundle import Bundle, BundleError, open_bundle
+from ranking.covisitation import CoVisitation
 from ranking.encoder import load_encoder, query_vector
 from ranking.errors import RankingFault
 from ranking.item_index import ItemIndex
+from ranking.popularity import HALF_LIVES, Popularity
 from ranking.rankers.gbdt import GbdtRanker
-from ranking.sources.covisit import CoVisitation
-from ranking.sources.popular import DAY, HALF_LIVES, Popularity
 from ranking.state import RankingState
-from ranking.types import FloatArray, IntArray
+from ranking.types import DAY, FloatArray, IntArray
 from ranking.user_tower import TowerConfig, UserTower, all_item_vectors
 
 logger = logging.getLogger(__name__)

@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
+from ranking.covisitation import CoVisitation
 from ranking.item_index import ItemIndex
+from ranking.popularity import Popularity
 from ranking.rankers.gbdt import GbdtRanker
-from ranking.sources.covisit import CoVisitation
-from ranking.sources.popular import Popularity
 from ranking.types import FloatArray
 from ranking.user_tower import UserTower
 

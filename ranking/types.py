@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float32]
+DAY = 86_400.0  # seconds; all moments are seconds since the epoch
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ from typing import Protocol
 import numpy as np
 from scipy import sparse
 
-from ranking.sources.popular import DAY, Popularity
-from ranking.types import FloatArray, InteractionLog, UserContext
+from ranking.popularity import Popularity
+from ranking.types import DAY, FloatArray, InteractionLog, UserContext
 
 
 class Baseline(Protocol):

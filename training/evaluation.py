@@ -15,14 +15,14 @@ from numpy.typing import NDArray
 
 from catalog.models import Catalog
 from ranking.bundle import open_bundle
+from ranking.covisitation import CoVisitation
 from ranking.device import one_thread
 from ranking.filters import allowed_items
 from ranking.pipeline import Trace, rank
+from ranking.popularity import Popularity
 from ranking.rerank import diversify
 from ranking.serving import state_from_bundle
-from ranking.sources.covisit import CoVisitation
-from ranking.sources.popular import Popularity
-from ranking.sources.union import tower
+from ranking.sources.tower import tower
 from ranking.state import RankingState
 from ranking.types import FloatArray, IntArray, InteractionLog, Query, UserContext
 from training import metrics

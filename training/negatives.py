@@ -8,8 +8,8 @@ import numpy as np
 from ranking import features
 from ranking.context import HISTORY_LIMIT
 from ranking.filters import allowed_items
+from ranking.popularity import Popularity
 from ranking.rankers.gbdt import Examples
-from ranking.sources.popular import Popularity
 from ranking.sources.union import retrieve
 from ranking.state import RankingState
 from ranking.types import IntArray, InteractionLog, Query, UserContext

@@ -17,10 +17,9 @@ from django.db import connection
 from catalog.models import Catalog
 from ranking.context import TYPE_CODES
 from ranking.item_index import ItemIndex
-from ranking.types import InteractionLog
+from ranking.types import DAY, InteractionLog
 from training.errors import TrainingFault
 
-DAY = 86_400.0  # seconds
 LONGEST_WINDOW = 28 * DAY
 LEAST_INTERACTIONS = 200
 LEAST_PEOPLE = 10

@@ -13,13 +13,13 @@ from safetensors.torch import save_model
 
 from ranking import features
 from ranking.bundle import BundleMeta, bundle_path, write_bundle
+from ranking.covisitation import CoVisitation
 from ranking.device import one_thread
 from ranking.encoder import load_encoder
 from ranking.item_index import ItemIndex
+from ranking.popularity import Popularity
 from ranking.rankers.gbdt import GbdtConfig, GbdtRanker
 from ranking.sources import union
-from ranking.sources.covisit import CoVisitation
-from ranking.sources.popular import Popularity
 from ranking.state import RankingState
 from ranking.types import InteractionLog
 from ranking.user_tower import UserTower, all_item_vectors

@@ -1,54 +1,102 @@
-"""The sources, their union, and the tables behind them."""
+"""The sources one by one, and their union."""
+
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from scipy import sparse
 
 from ranking.sources import union
-from ranking.sources.covisit import CoVisitation, CoVisitationConfig, strongest
-from ranking.sources.popular import DAY, Popularity
-from ranking.types import Query
+from ranking.sources.category import category
+from ranking.sources.covisit import covisit
+from ranking.sources.fresh import fresh
+from ranking.sources.popular import popular
+from ranking.sources.similar import similar
+from ranking.sources.staples import staples
+from ranking.sources.tower import tower
+from ranking.types import DAY, Query
+from ranking.user_tower import TowerConfig, UserTower, all_item_vectors
 from tests.ranking.worlds import NOW, context_of, item_index, log_of, state
 
 QUERY = Query(catalog_slug="", size=3, log=False)
+LOG = log_of((1, 3, 3.0, 1.0), (1, 7, 2.0, 1.0), (2, 3, 1.0, 1.0))
+NOBODY = np.zeros(0, dtype=np.int64)
 
 
 def everything() -> np.ndarray:
     return np.ones(12, dtype=bool)
 
 
-def test_popularity_halves_with_each_half_life() -> None:
-    popularity = Popularity.fit(log_of((1, 2, 3.0, 1.0), (2, 2, 0.0, -1.0)), 4, NOW)
-    assert popularity.counts[:, 2] == pytest.approx([0.5, 0.5 ** (3 / 14), 0.5 ** (3 / 90)])
+def test_staples_are_faded_counts_of_the_persons_own() -> None:
+    found = staples(state(LOG), context_of((3, 60, 1), (3, 120, 1), (4, 60, 0.5)), NOBODY)
+    assert found is not None
+    assert found[3] == pytest.approx(0.5 + 0.25)
+    assert found[4] == pytest.approx(0.25)
+    assert np.count_nonzero(found) == 2
 
 
-def test_popularity_advanced_equals_popularity_counted_anew() -> None:
-    log = log_of((1, 0, 9.0, 1.0), (2, 1, 4.0, 0.5), (3, 1, 0.5, 1.0))
-    early = Popularity.fit(log, 3, NOW - 5 * DAY)
-    assert early.advance(log, 3, NOW).counts == pytest.approx(Popularity.fit(log, 3, NOW).counts)
+def test_there_are_no_staples_where_nothing_is_taken_again() -> None:
+    world = state(LOG, repeat_consumption=False)
+    assert staples(world, context_of((3, 1, 1)), NOBODY) is None
 
 
-def test_covisitation_counts_forward_more_than_backward() -> None:
-    config = CoVisitationConfig(window=1, reverse=0.5, half_life_days=1e9, damping=0.0)
-    log = log_of((1, 0, 3.0, 1.0), (1, 1, 2.0, 1.0), (2, 0, 3.0, 1.0), (2, 1, 2.0, 1.0))
-    table = CoVisitation.fit(log, 3, NOW, config)
-    # 0 → 1 twice forward: 2 / (2 + 1); 1 → 0 twice backward: 2 · 0.5 / (2 + 1)
-    assert table.neighbours[0, 0] == 1
-    assert table.weights[0, 0] == pytest.approx(2 / 3)
-    assert table.weights[1, 0] == pytest.approx(1 / 3)
-    assert table.neighbours[2].max() == -1
+def test_category_is_liking_times_popularity() -> None:
+    world = state(LOG)
+    found = category(world, context_of((0, 60, 1), (3, 60, 1)), NOBODY)  # category 0 twice
+    assert found is not None
+    assert found[3] == pytest.approx(np.log1p(0.5 + 0.5) * np.sqrt(world.popularity.blend[3]))
+    assert found[7] == 0  # popular, but in another category
+    assert category(world, context_of((0, 1, -1)), NOBODY) is None  # disliked
 
 
-def test_covisitation_does_not_cross_people() -> None:
-    table = CoVisitation.fit(log_of((1, 0, 2.0, 1.0), (2, 1, 1.0, 1.0)), 2, NOW)
-    assert table.neighbours.max() == -1
+def test_covisit_sums_over_the_anchors_the_newest_first() -> None:
+    world = state(LOG)
+    assert world.covisitation is not None
+    weight = dict(
+        zip(world.covisitation.neighbours[3], world.covisitation.weights[3], strict=True)
+    )[7]
+    found = covisit(world, context_of(), np.array([0, 3]))
+    assert found is not None
+    assert found[7] == pytest.approx(0.5**0.1 * weight)
+    assert covisit(world, context_of(), NOBODY) is None
 
 
-def test_strongest_keeps_the_largest_of_each_row() -> None:
-    matrix = sparse.csr_matrix(np.array([[0, 1, 3], [0, 0, 0], [5, 0, 4]], dtype=np.float32))
-    columns, values = strongest(matrix, 1)
-    assert columns.tolist() == [[2], [-1], [0]]
-    assert values.tolist() == [[3], [0], [5]]
+def test_fresh_halves_with_age_where_items_age() -> None:
+    items = replace(item_index(), published=np.append(np.full(11, NOW - 6 * DAY), np.nan))
+    found = fresh(state(LOG, items, item_half_life_days=3.0), context_of(), NOBODY)
+    assert found is not None
+    assert found.tolist() == pytest.approx([0.25] * 11 + [0.0])  # without a time: never fresh
+    assert fresh(state(LOG), context_of(), NOBODY) is None
+
+
+def test_popular_is_the_same_for_everybody() -> None:
+    world = state(LOG)
+    found = popular(world, context_of((0, 1, 1)), NOBODY)
+    assert found is not None
+    assert found.argmax() == 3
+    assert np.array_equal(found, world.popularity.blend)
+
+
+def test_similar_turns_away_from_what_was_hidden() -> None:
+    world = state(LOG)
+    anchors = np.array([0])
+    liked = similar(world, context_of((0, 1, 1)), anchors)
+    torn = similar(world, context_of((1, 2, -1), (0, 1, 1)), anchors)
+    assert liked is not None
+    assert torn is not None
+    assert liked[0] == pytest.approx(1.0, abs=1e-5)  # a cosine
+    assert torn[1] < liked[1]
+
+
+def test_the_tower_answers_only_people_with_a_history() -> None:
+    items = item_index()
+    network = UserTower(TowerConfig(item_count=12, vector_size=8, width=16, length=5)).eval()
+    vectors = all_item_vectors(network, items.text_vectors, items.text_codes, np.arange(12))
+    world = state(LOG, items, tower=network, tower_items=vectors)
+    found = tower(world, context_of((3, 1, 1)), NOBODY)
+    assert found is not None
+    assert found.shape == (12,)
+    assert tower(world, context_of((3, 1, -1)), NOBODY) is None
+    assert tower(state(LOG), context_of((3, 1, 1)), NOBODY) is None
 
 
 def test_the_union_keeps_each_sources_rank() -> None:
@@ -85,12 +133,3 @@ def test_what_is_not_allowed_is_not_found() -> None:
     log = log_of((1, 3, 1.0, 1.0), (1, 4, 1.0, 1.0))
     found = union.retrieve(state(log), context_of((3, 1, 1)), QUERY, allowed)
     assert 3 not in found.rows
-
-
-def test_rows_of_ids() -> None:
-    assert item_index().rows_of(np.array([100, 111, 5])).tolist() == [0, 11, -1]
-
-
-def test_category_mask_includes_what_is_below() -> None:
-    inside = item_index().in_category("b")
-    assert inside.tolist() == [row % 3 != 0 for row in range(12)]

@@ -2,11 +2,11 @@
 
 import numpy as np
 
+from ranking.covisitation import CoVisitation
 from ranking.item_index import ItemIndex
-from ranking.sources.covisit import CoVisitation
-from ranking.sources.popular import DAY, Popularity
+from ranking.popularity import Popularity
 from ranking.state import RankingState
-from ranking.types import InteractionLog, UserContext
+from ranking.types import DAY, InteractionLog, UserContext
 
 NOW = 1_700_000_000.0  # 2023-11-14, a Tuesday
 

@@ -6,8 +6,7 @@ from typing import cast
 import numpy as np
 import torch
 
-from ranking.sources.popular import DAY
-from ranking.types import InteractionLog
+from ranking.types import DAY, InteractionLog
 from ranking.user_tower import UserTower
 from tests.ranking.worlds import NOW, item_index, log_of
 from training.fit_tower import TowerTraining, fit_tower, sequences

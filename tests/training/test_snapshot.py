@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from catalog.models import Catalog
-from ranking.sources.popular import DAY
+from ranking.types import DAY
 from tests.ranking.worlds import NOW, log_of
 from training.errors import TrainingFault
 from training.negatives import context_of, past_requests

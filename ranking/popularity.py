@@ -1,0 +1,58 @@
+"""How often each item was picked lately, with weights that fade by half in each half-life."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from ranking.types import DAY, FloatArray, IntArray, InteractionLog
+
+HALF_LIVES = (3.0, 14.0, 90.0)  # days: today's trend, this month's, the long run
+
+
+def decayed_counts(
+    log: InteractionLog, item_count: int, now: float, half_life_days: float
+) -> FloatArray:
+    """Sum of event weights per item, each halved for every half-life that has passed. (N,)"""
+    age = (now - log.timestamps) / DAY
+    fading = np.clip(log.weights, 0.0, None) * np.exp2(-age / half_life_days)
+    return np.bincount(log.rows, fading, minlength=item_count).astype(np.float32)
+
+
+@dataclass
+class Popularity:
+    """Decayed counts of every item at one moment, at three speeds."""
+
+    counts: FloatArray  # (3, N), one row a half-life
+    as_of: float  # seconds since the epoch
+
+    @classmethod
+    def fit(cls, log: InteractionLog, item_count: int, now: float) -> "Popularity":
+        """Count the log as it stood at `now`."""
+        known = log.before(now)
+        counts = [decayed_counts(known, item_count, now, half_life) for half_life in HALF_LIVES]
+        return cls(np.stack(counts), now)
+
+    def advance(self, newer: InteractionLog, item_count: int, now: float) -> "Popularity":
+        """Let time pass until `now`, and add what happened since `as_of`."""
+        fading = np.exp2(-(now - self.as_of) / DAY / np.array(HALF_LIVES))[:, None]
+        counts = np.zeros((len(HALF_LIVES), item_count), dtype=np.float32)
+        counts[:, : self.counts.shape[1]] = self.counts * fading
+        fresh = newer.keep((newer.timestamps >= self.as_of) & (newer.timestamps < now))
+        for speed, half_life in enumerate(HALF_LIVES):
+            counts[speed] += decayed_counts(fresh, item_count, now, half_life)
+        return Popularity(counts, now)
+
+    @cached_property
+    def totals(self) -> FloatArray:
+        """The counts of all items together, at the three speeds. (3, 1)"""
+        return np.asarray(np.maximum(self.counts.sum(axis=1, keepdims=True), 1e-9))
+
+    @cached_property
+    def blend(self) -> FloatArray:
+        """One score per item: the shares at the three speeds, averaged. (N,)"""
+        return np.asarray((self.counts / self.totals).mean(axis=0), dtype=np.float32)
+
+    def log_shares(self, rows: IntArray) -> FloatArray:
+        """log(1 + parts per million of all counts), for each half-life. (N, 3)"""
+        return np.asarray(np.log1p(1e6 * self.counts[:, rows] / self.totals).T, dtype=np.float32)
