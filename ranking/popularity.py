@@ -33,16 +33,6 @@ class Popularity:
         counts = [decayed_counts(known, item_count, now, half_life) for half_life in HALF_LIVES]
         return cls(np.stack(counts), now)
 
-    def advance(self, newer: InteractionLog, item_count: int, now: float) -> "Popularity":
-        """Let time pass until `now`, and add what happened since `as_of`."""
-        fading = np.exp2(-(now - self.as_of) / DAY / np.array(HALF_LIVES))[:, None]
-        counts = np.zeros((len(HALF_LIVES), item_count), dtype=np.float32)
-        counts[:, : self.counts.shape[1]] = self.counts * fading
-        fresh = newer.keep((newer.timestamps >= self.as_of) & (newer.timestamps < now))
-        for speed, half_life in enumerate(HALF_LIVES):
-            counts[speed] += decayed_counts(fresh, item_count, now, half_life)
-        return Popularity(counts, now)
-
     @cached_property
     def totals(self) -> FloatArray:
         """The counts of all items together, at the three speeds. (3, 1)"""

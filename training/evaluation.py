@@ -2,7 +2,8 @@
 
 Every model ranks the whole catalog for each person's first session in the test window, from what
 was known just before it. No sampled negatives (Krichene & Rendle 2020). Statistics such as
-popularity stand as of the start of the window; the person's own history is exact.
+popularity stand as of the start of the window; the person's own history is exact. What people
+picked although it may not be recommended (`available` is false) counts as missed by every model.
 """
 
 import time
@@ -27,6 +28,7 @@ from ranking.state import RankingState
 from ranking.types import FloatArray, IntArray, InteractionLog, Query, UserContext
 from training import metrics
 from training.baselines import all_baselines
+from training.errors import TrainingFault
 from training.handle import RunHandle
 from training.items import catalog_items
 from training.negatives import PastRequest, context_of, past_requests
@@ -67,7 +69,11 @@ def state_as_of(state: RankingState, log: InteractionLog, moment: float) -> Rank
 
 
 def pipeline_scorer(state: RankingState) -> Scorer:
-    """The whole path of a request as one scorer: its slate first, the rest by popularity."""
+    """The whole path of a request as one scorer: its slate first, the rest by popularity.
+
+    The slate is LIST_SIZE long, so each source may bring that many; a page's ten items are chosen
+    from the sources' own quotas.
+    """
     popularity = state.popularity.blend
     query = Query(catalog_slug="", size=LIST_SIZE, log=False)
 
@@ -140,9 +146,20 @@ def evaluate_state(
     most_people: int | None = None,
     seed: int = 0,
 ) -> dict[str, Any]:
-    """Every baseline, the tower alone and the full pipeline on the test window."""
+    """Every baseline, the tower alone and the full pipeline on the test window.
+
+    Raises
+    ------
+    TrainingFault
+        Nobody came in the test window.
+    """
     then = state_as_of(state, log, split.test_start)
     requests = past_requests(log, split.test_start, split.end, repeats=state.repeat_consumption)
+    if not requests:
+        raise TrainingFault(
+            "Nobody picked anything new in the test window, the last part of the log, so there is "
+            "nothing to measure: wait for more interactions, or import some."
+        )
     if most_people is not None and len(requests) > most_people:
         order = np.random.default_rng(seed).permutation(len(requests))[:most_people]
         requests = [requests[place] for place in np.sort(order)]

@@ -13,7 +13,7 @@ from catalog.models import Catalog
 
 
 class RunState(models.TextChoices):
-    """The states of a run. Only training/runs.py moves a run from one to another."""
+    """The states of a run. Only training/leases.py and runs.py move a run to another one."""
 
     QUEUED = "queued"
     RUNNING = "running"

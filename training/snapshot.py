@@ -50,8 +50,8 @@ class Snapshot:
 class Split:
     """Global points in time, seconds since the epoch: nothing later is known at each of them.
 
-    begin … rank_start trains tower and tables, … valid_start the ranker, … test_start picks
-    (early stopping, variants), … end is looked at by evaluation only.
+    begin … rank_start trains the tower and fills the tables; … valid_start stops the tower early
+    and trains the ranker; … test_start stops the ranker early; … end is for evaluation only.
     """
 
     begin: float

@@ -35,14 +35,21 @@ from training.snapshot import Snapshot, Split, open_snapshot, read_log, split_by
 RANKER_WINDOWS = 12
 REQUESTS_A_WINDOW = 1_000  # people drawn for the ranker's examples, a window
 VALIDATION_REQUESTS = 1_000
+PARAMETERS = ("epochs", "rounds", "evaluate_people", "promote_if_first")
 
 
 def train(handle: RunHandle) -> Path:
     """Train a catalog's models and publish them as a bundle; returns its folder.
 
     Parameters of the run: `epochs`, `rounds` (limits of tower and ranker), `evaluate_people` (at
-    most so many in the evaluation).
+    most so many in the evaluation); `promote_if_first` is read by training/kinds.py.
+
+    Raises
+    ------
+    TrainingFault
+        An unknown parameter, or too little to learn from.
     """
+    _refuse_unknown(handle.parameters)
     with handle.part(0.0, 0.03):
         encode(handle)  # vectors for whatever is new
     handle.stage("snapshot", 0.03)
@@ -64,6 +71,15 @@ def train(handle: RunHandle) -> Path:
         handle.log(line)
     handle.stage("writing the bundle", 0.97)
     return _publish(handle, state, log, split, snapshot, by_name(result))
+
+
+def _refuse_unknown(parameters: dict[str, Any]) -> None:
+    """A parameter that nothing reads is a mistake, and is said before hours of training."""
+    unknown = sorted(set(parameters) - set(PARAMETERS))
+    if unknown:
+        raise TrainingFault(
+            f"A training has no parameter {', '.join(unknown)}; it has {', '.join(PARAMETERS)}."
+        )
 
 
 def _snapshot(handle: RunHandle) -> Snapshot:

@@ -18,6 +18,7 @@ from ranking.bundle import bundle_path
 from ranking.encoder import load_encoder
 from ranking.pipeline import recommend, search
 from ranking.types import Query
+from training.errors import TrainingFault
 from training.evaluation import evaluate_catalog, table
 from training.handle import RunHandle
 from training.kinds import train_and_register
@@ -116,6 +117,13 @@ def test_from_logs_to_a_served_bundle(catalog: Catalog) -> None:
     assert any("full pipeline − popularity" in line for line in table(result))
 
 
+def test_a_parameter_that_nothing_reads_is_refused_at_once(catalog: Catalog) -> None:
+    run, lease = create_claimed(catalog, TrainingRun.Kind.TRAIN, "test", {"tower_epochs": 2})
+    with RunHandle(run, lease) as handle, pytest.raises(TrainingFault, match="no parameter tower"):
+        train_and_register(handle)
+    assert not ItemVector.objects.exists()
+
+
 def test_search_finds_by_word_and_forgives_spelling(catalog: Catalog) -> None:
     trained(catalog)
     serving.forget_all()
@@ -127,7 +135,8 @@ def test_search_finds_by_word_and_forgives_spelling(catalog: Catalog) -> None:
     assert first("hammer") == "hammer"
     assert first("hamer") == "hammer"
     assert Item.objects.get(external_id=first("boring holes in a wall")).category == "Tools"
-    assert search(Query(catalog.slug, text="hammer' OR 1=1 --", size=3)) is not None
+    hostile = search(Query(catalog.slug, text="hammer' OR 1=1 --", size=3))
+    assert Item.objects.in_slate_order(hostile.item_ids)[0].external_id == "hammer"
 
 
 def test_a_roll_back_is_served_and_a_corrupt_bundle_is_not(catalog: Catalog) -> None:

@@ -22,6 +22,8 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         catalog = find_catalog(options["catalog"])
+        if options["json"] and not options["json"].parent.is_dir():
+            raise CommandError(f"There is no folder {options['json'].parent} to write to.")
         try:
             result = evaluate_catalog(catalog)
         except (TrainingFault, RankingFault, BundleError) as fault:
