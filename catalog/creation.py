@@ -1,6 +1,7 @@
 """Make a catalog."""
 
 import re
+from typing import Any
 
 from catalog.errors import CatalogError
 from catalog.models import EVENT_WEIGHTS, Catalog
@@ -37,8 +38,18 @@ def create_catalog(
         item_kind=kind,
         language=language,
         repeat_consumption=repeat_consumption,
-        event_weights=EVENT_WEIGHTS[kind],
-        # News ages within days; a product stays what it is.
-        popularity_half_life_days=2.0 if kind == Catalog.ItemKind.ARTICLE else 30.0,
-        item_half_life_days=3.0 if kind == Catalog.ItemKind.ARTICLE else None,
+        **usual_settings(kind),
     )
+
+
+def usual_settings(kind: str) -> dict[str, Any]:
+    """What a catalog of this kind begins with: news ages within days, a product stays what it is.
+
+    Fields of Catalog: weights by interaction type, half-lives in days.
+    """
+    is_news = kind == Catalog.ItemKind.ARTICLE
+    return {
+        "event_weights": EVENT_WEIGHTS[kind],
+        "popularity_half_life_days": 2.0 if is_news else 30.0,
+        "item_half_life_days": 3.0 if is_news else None,
+    }

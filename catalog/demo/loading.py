@@ -7,9 +7,10 @@ from datetime import datetime
 from django.db import transaction
 
 from catalog import loads
+from catalog.creation import usual_settings
 from catalog.importers import interactions, items, staging, users
 from catalog.importers.rows import INTERACTIONS, ITEMS, USERS, BadRow, StagedRow
-from catalog.models import EVENT_WEIGHTS, Catalog, LoadState
+from catalog.models import Catalog, LoadState
 
 Say = Callable[[str, int, int | None], None]  # stage, rows done, rows in all
 ROWS_A_CHUNK = 40_000  # interactions in one transaction
@@ -47,18 +48,15 @@ def ensure_catalog(
     slug: str, *, name: str, kind: str, about: str, is_simulated: bool, repeat_consumption: bool
 ) -> Catalog:
     """The demo's catalog. All times are counted from the moment when it is made."""
-    is_news = kind == Catalog.ItemKind.ARTICLE
     catalog, _ = Catalog.objects.get_or_create(
         slug=slug,
         defaults={
             "name": name,
             "item_kind": kind,
-            "event_weights": EVENT_WEIGHTS[kind],
             "repeat_consumption": repeat_consumption,
             "is_simulated": is_simulated,
-            "popularity_half_life_days": 2.0 if is_news else 30.0,
-            "item_half_life_days": 3.0 if is_news else None,
-            "diversity": 0.3 if is_news else 0.1,
+            "diversity": 0.3 if kind == Catalog.ItemKind.ARTICLE else 0.1,
+            **usual_settings(kind),
         },
     )
     Catalog.objects.filter(pk=catalog.pk).exclude(about=about).update(about=about)
