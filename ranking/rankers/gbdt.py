@@ -120,7 +120,7 @@ class GbdtRanker:
             verbose_eval=False,
             callbacks=[
                 xgboost.callback.EarlyStopping(
-                    config.patience, metric_name="ndcg@10", maximize=True, save_best=True
+                    rounds=config.patience, metric_name="ndcg@10", maximize=True, save_best=True
                 ),
                 _EachRound(on_round),
             ],

@@ -39,11 +39,8 @@ def test_what_happens_in_the_test_window_is_not_known() -> None:
     for place, request in enumerate(past_requests(one, SPLIT.test_start, NOW, repeats=True)):
         then = [state_as_of(state(log), log, SPLIT.test_start) for log in (one, other)]
         again = past_requests(other, SPLIT.test_start, NOW, repeats=True)[place]
-        scores = [
-            pipeline_scorer(then[0])(context_of(one, request)),
-            pipeline_scorer(then[1])(context_of(other, again)),
-        ]
-        assert np.array_equal(*scores)
+        scores = pipeline_scorer(then[0])(context_of(one, request))
+        assert np.array_equal(scores, pipeline_scorer(then[1])(context_of(other, again)))
 
 
 def test_a_window_in_which_nobody_came_is_said() -> None:
