@@ -10,6 +10,7 @@ from ranking.context import HISTORY_LIMIT
 from ranking.filters import allowed_items
 from ranking.popularity import Popularity
 from ranking.rankers.gbdt import Examples
+from ranking.sources import union
 from ranking.sources.union import retrieve
 from ranking.state import RankingState
 from ranking.types import IntArray, InteractionLog, Query, UserContext
@@ -97,7 +98,7 @@ def build_examples(
         )
         labels.append(label[kept].astype(np.float32))
         groups.append(len(kept))
-    width = len(features.names(candidates.source_names)) if rows else 0
+    width = len(features.names(union.NAMES))
     return Examples(
         np.concatenate(rows) if rows else np.zeros((0, width), dtype=np.float32),
         np.concatenate(labels) if labels else np.zeros(0, dtype=np.float32),
@@ -105,15 +106,15 @@ def build_examples(
     )
 
 
-def weekly_examples(
+def window_examples(
     state: RankingState,
     log: InteractionLog,
     windows: Sequence[tuple[float, float]],
     seed: int,
     check: Callable[[], None],
     most: int,
-) -> Examples:
-    """Examples of several windows, each with popularity as it stood when the window began."""
+) -> list[Examples]:
+    """The examples of each window, with popularity as it stood when the window began."""
     parts = []
     for place, (begin, end) in enumerate(windows):
         requests = past_requests(log, begin, end, repeats=state.repeat_consumption)
@@ -121,11 +122,4 @@ def weekly_examples(
         drawn = [requests[at] for at in np.sort(generator.permutation(len(requests))[:most])]
         then = replace(state, popularity=Popularity.fit(log, len(state.items), begin))
         parts.append(build_examples(then, log, drawn, seed + place, check))
-    filled = [part for part in parts if len(part.groups)]
-    if not filled:
-        return parts[0]
-    return Examples(
-        np.concatenate([part.features for part in filled]),
-        np.concatenate([part.labels for part in filled]),
-        np.concatenate([part.groups for part in filled]),
-    )
+    return parts

@@ -18,7 +18,7 @@ from ranking.device import one_thread
 from ranking.encoder import load_encoder
 from ranking.item_index import ItemIndex
 from ranking.popularity import Popularity
-from ranking.rankers.gbdt import GbdtConfig, GbdtRanker
+from ranking.rankers.gbdt import Examples, GbdtConfig, GbdtRanker
 from ranking.sources import union
 from ranking.state import RankingState
 from ranking.types import InteractionLog
@@ -29,11 +29,12 @@ from training.evaluation import by_name, evaluate_state, state_as_of, table
 from training.fit_tower import TowerTraining, fit_tower
 from training.handle import RunHandle
 from training.items import catalog_items
-from training.negatives import weekly_examples
+from training.negatives import window_examples
 from training.snapshot import Snapshot, Split, open_snapshot, read_log, split_by_time, take_snapshot
 
-RANKER_WINDOWS = 12
-REQUESTS_A_WINDOW = 1_000  # people drawn for the ranker's examples, a window
+RANKER_WINDOWS = 6  # from rank_start to valid_start
+NEWEST_WINDOWS = 4  # as long, from valid_start to test_start
+REQUESTS_A_WINDOW = 1_500  # people drawn for the ranker's examples, a window
 VALIDATION_REQUESTS = 1_000
 PARAMETERS = ("epochs", "rounds", "evaluate_people", "promote_if_first")
 
@@ -116,20 +117,24 @@ def _state(
 def _fit_ranker(
     handle: RunHandle, state: RankingState, log: InteractionLog, split: Split
 ) -> GbdtRanker:
-    """Examples of the windows before validation; trees until the validation nDCG stops rising."""
+    """Trees until the validation nDCG stops rising, then as many on the newest examples.
+
+    The first trees learn from the windows before validation. What people pick changes with the
+    weeks, so the ranker that is kept learns from as many windows, up to where the test begins.
+    """
     handle.stage("the ranker's examples", 0.55)
-    borders = np.linspace(split.rank_start, split.valid_start, RANKER_WINDOWS + 1)
-    windows = list(pairwise(borders))
-    train_part = weekly_examples(state, log, windows, handle.seed, handle.check, REQUESTS_A_WINDOW)
+    before = np.linspace(split.rank_start, split.valid_start, RANKER_WINDOWS + 1)
+    newest = np.linspace(split.valid_start, split.test_start, NEWEST_WINDOWS + 1)
     later = state_as_of(state, log, split.valid_start)
-    valid_part = weekly_examples(
-        later,
-        log,
-        [(split.valid_start, split.test_start)],
-        handle.seed + 100,
-        handle.check,
-        VALIDATION_REQUESTS,
-    )
+
+    def examples(known: RankingState, borders: list[float], most: int, seed: int) -> list[Examples]:
+        return window_examples(known, log, list(pairwise(borders)), seed, handle.check, most)
+
+    old_parts = examples(state, before.tolist(), REQUESTS_A_WINDOW, handle.seed)
+    new_parts = examples(later, newest.tolist(), REQUESTS_A_WINDOW, handle.seed + 200)
+    validation = [split.valid_start, split.test_start]
+    (valid_part,) = examples(later, validation, VALIDATION_REQUESTS, handle.seed + 100)
+    train_part = Examples.joined(old_parts)
     if len(train_part.groups) < 20 or len(valid_part.groups) < 5:
         raise TrainingFault(
             f"Only {len(train_part.groups)} visits to learn ranking from and "
@@ -143,14 +148,20 @@ def _fit_ranker(
     handle.stage("ranker", 0.7)
     config = GbdtConfig(rounds=int(handle.parameters.get("rounds", GbdtConfig.rounds)))
 
-    def on_round(number: int, ndcg: float) -> None:
+    def on_round(number: int, ndcg: float | None) -> None:
         handle.check()
-        handle.stage(f"ranker, tree {number + 1}", 0.7 + 0.15 * (number + 1) / config.rounds)
-        if number % 5 == 0:
+        begin = 0.7 if ndcg is not None else 0.78
+        handle.stage(f"ranker, tree {number + 1}", begin + 0.07 * (number + 1) / config.rounds)
+        if ndcg is not None and number % 5 == 0:
             handle.metric("ranker/valid_ndcg@10", number, ndcg)
 
     names = features.names(union.NAMES)
     ranker = GbdtRanker.fit(train_part, valid_part, names, config, handle.seed, on_round)
+    latest = Examples.joined([*old_parts, *new_parts][-RANKER_WINDOWS:])
+    ranker = ranker.refitted(latest, config, handle.seed, on_round)
+    handle.log(
+        f"Ranker: {ranker.rounds} trees, grown anew on the newest {len(latest.groups):,} visits"
+    )
     best = sorted(ranker.importance().items(), key=lambda pair: -pair[1])[:10]
     handle.log("Ranker: " + ", ".join(f"{name} {share:.0%}" for name, share in best))
     return ranker

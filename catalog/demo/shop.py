@@ -23,7 +23,7 @@ from catalog.importers.rows import StagedRow
 from catalog.models import Catalog
 
 SLUG = "shop"
-VERSION = 1  # of what this module makes of the data: a higher one loads again
+VERSION = 2  # of what this module makes of the data: a higher one loads again
 SMALL_HOUSEHOLDS = 300
 SMALL_ITEMS = 12_000
 WEEK = 7 * 24 * 3600  # seconds
@@ -104,12 +104,16 @@ def load(scale: str, say: Say, limit: int | None = None) -> Catalog:
 
 
 def item_rows(lines: Purchases, limit: int | None) -> list[StagedRow]:
-    """The products as items, best sellers first; without a limit the never bought come last."""
+    """The products as items by number; with a limit the best sellers.
+
+    The order, and the numbers behind like titles, say nothing of sales: they would tell a model
+    that is evaluated what happens later.
+    """
     prices = shop_data.median_prices(lines)
     known = {int(product["product_id"]): product for product in shop_data.products()}
     bought = [number for number in shop_data.by_popularity(lines) if number in known]
     never = sorted(known.keys() - set(bought))
-    chosen = [*bought, *never][:limit]
+    chosen = sorted([*bought, *never][:limit])
     sold = set(bought)
     rows = [
         _item(place, known[number], prices.get(number), was_sold=number in sold)
@@ -119,7 +123,7 @@ def item_rows(lines: Purchases, limit: int | None) -> list[StagedRow]:
 
 
 def _told_apart(rows: list[StagedRow]) -> Iterator[StagedRow]:
-    """The rows, with a number behind a title that a better seller has already.
+    """The rows, with a number behind a title that an earlier product has already.
 
     The data doesn't say what tells such products apart: whole milk from skimmed, for one.
     """

@@ -1,6 +1,6 @@
 """⑥ GBDT: LambdaMART (Burges 2010, MSR-TR-2010-82) by XGBoost over ranking/features.py."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,8 @@ import xgboost
 
 from ranking.device import best_device
 from ranking.types import FloatArray, IntArray
+
+OnRound = Callable[[int, float | None], None]  # number of the tree, nDCG@10 on validation
 
 PRIOR = "item_long"  # the feature that the trees start from: this person's faded count of the item
 PRIOR_FLOOR = 0.05  # what counts as seldom: the prior of an item that was never picked
@@ -36,6 +38,15 @@ class Examples:
     features: FloatArray  # (M, F)
     labels: FloatArray  # (M,) 1 = picked
     groups: IntArray  # (G,) rows of each request, summing to M
+
+    @classmethod
+    def joined(cls, parts: Sequence["Examples"]) -> "Examples":
+        """All examples of these parts, in order; at least one part."""
+        return cls(
+            np.concatenate([part.features for part in parts]),
+            np.concatenate([part.labels for part in parts]),
+            np.concatenate([part.groups for part in parts]),
+        )
 
 
 class GbdtRanker:
@@ -84,39 +95,17 @@ class GbdtRanker:
         names: list[str],
         config: GbdtConfig,
         seed: int,
-        on_round: Callable[[int, float], None],
+        on_round: OnRound,
     ) -> "GbdtRanker":
         """Grow trees until nDCG@10 on the validation requests stops rising.
 
         `on_round(round, ndcg)` is called after each tree; what it raises ends the training.
         """
-        parameters = {
-            "objective": "rank:ndcg",
-            "lambdarank_pair_method": "topk",
-            "lambdarank_num_pair_per_sample": 12,
-            "eval_metric": "ndcg@10",
-            "eta": config.learning_rate,
-            "max_depth": config.depth,
-            "min_child_weight": config.min_child_weight,
-            "subsample": config.row_share,
-            "colsample_bytree": config.column_share,
-            "lambda": config.reg,
-            "tree_method": "hist",
-            "max_bin": 128,
-            "device": "cuda" if best_device().type == "cuda" else "cpu",
-            "seed": seed,
-        }
-        matrices = []
-        for part in (train, valid):
-            matrix = xgboost.DMatrix(part.features, part.labels, feature_names=names)
-            matrix.set_group(part.groups)
-            matrix.set_base_margin(prior_of(part.features, names))
-            matrices.append(matrix)
         booster = xgboost.train(
-            parameters,
-            matrices[0],
+            _parameters(config, seed),
+            _matrix(train, names),
             num_boost_round=config.rounds,
-            evals=[(matrices[1], "valid")],
+            evals=[(_matrix(valid, names), "valid")],
             verbose_eval=False,
             callbacks=[
                 xgboost.callback.EarlyStopping(
@@ -128,6 +117,50 @@ class GbdtRanker:
         booster.set_param({"device": "cpu"})
         return cls(booster)
 
+    @property
+    def rounds(self) -> int:
+        """How many trees were grown."""
+        return int(self._booster.num_boosted_rounds())
+
+    def refitted(
+        self, newest: Examples, config: GbdtConfig, seed: int, on_round: OnRound
+    ) -> "GbdtRanker":
+        """As many trees, grown anew on other examples; no validation is left, so ndcg is None."""
+        booster = xgboost.train(
+            _parameters(config, seed),
+            _matrix(newest, self.feature_names),
+            num_boost_round=self.rounds,
+            callbacks=[_EachRound(on_round)],
+        )
+        booster.set_param({"device": "cpu"})
+        return GbdtRanker(booster)
+
+
+def _parameters(config: GbdtConfig, seed: int) -> dict[str, Any]:
+    return {
+        "objective": "rank:ndcg",
+        "lambdarank_pair_method": "topk",
+        "lambdarank_num_pair_per_sample": 12,
+        "eval_metric": "ndcg@10",
+        "eta": config.learning_rate,
+        "max_depth": config.depth,
+        "min_child_weight": config.min_child_weight,
+        "subsample": config.row_share,
+        "colsample_bytree": config.column_share,
+        "lambda": config.reg,
+        "tree_method": "hist",
+        "max_bin": 128,
+        "device": "cuda" if best_device().type == "cuda" else "cpu",
+        "seed": seed,
+    }
+
+
+def _matrix(part: Examples, names: list[str]) -> xgboost.DMatrix:
+    matrix = xgboost.DMatrix(part.features, part.labels, feature_names=names)
+    matrix.set_group(part.groups)
+    matrix.set_base_margin(prior_of(part.features, names))
+    return matrix
+
 
 def prior_of(features: FloatArray, names: list[str]) -> FloatArray:
     """What each row is worth before any tree. (N, F) → (N,)"""
@@ -137,12 +170,12 @@ def prior_of(features: FloatArray, names: list[str]) -> FloatArray:
 class _EachRound(xgboost.callback.TrainingCallback):
     """Hands the validation metric of each round on."""
 
-    def __init__(self, on_round: Callable[[int, float], None]) -> None:
+    def __init__(self, on_round: OnRound) -> None:
         super().__init__()
         self.on_round = on_round
 
     def after_iteration(
         self, model: xgboost.Booster, epoch: int, evals_log: dict[str, dict[str, Any]]
     ) -> bool:
-        self.on_round(epoch, evals_log["valid"]["ndcg@10"][-1])
+        self.on_round(epoch, evals_log["valid"]["ndcg@10"][-1] if evals_log else None)
         return False
