@@ -15,14 +15,14 @@ from ranking import explain
 from ranking.context import read_context
 from ranking.filters import SAME_TEXT, allowed_items, drop_near_duplicates
 from ranking.query import find
-from ranking.rankers.blend import score
+from ranking.rankers.blend import by_rank, score
 from ranking.rerank import diversify
 from ranking.serving import current, vector_of_query
 from ranking.sources.union import empty_candidates, retrieve
 from ranking.state import RankingState
 from ranking.types import Candidates, Query, Slate, SlateItem, Stage, UserContext
 
-PERSONAL_SHARE = 0.25  # of a search result's score that is the person's taste
+PERSONAL_SHARE = 0.25  # of a search result's score that is the person's taste, or everybody's
 
 
 @dataclass
@@ -96,7 +96,10 @@ def search(query: Query) -> Slate:
         candidates, relevance = empty_candidates(rows[allowed]), relevance[allowed]
         out.append(len(candidates))
     with trace.stage("ranker", len(candidates)):  # ⑤ ⑥
-        personal = score(state, context, candidates, query) if len(context.rows) else relevance
+        if len(context.rows):
+            personal = score(state, context, candidates, query)
+        else:  # of a person nothing is known of, what most people pick
+            personal = by_rank(state.popularity.blend[candidates.rows])
         candidates.scores = (1 - PERSONAL_SHARE) * relevance + PERSONAL_SHARE * personal
     best_first = candidates.keep(np.argsort(-candidates.scores, kind="stable"))
     unique = drop_near_duplicates(state, context, best_first, SAME_TEXT)  # ⑦

@@ -11,14 +11,15 @@ from ranking.types import FloatArray, IntArray
 FOUND_AT_MOST = 200  # of each kind
 NEAR_ENOUGH = 0.35  # cosine from which a text counts as found by meaning
 LEXICAL_SQL = """
-SELECT id, count(*) OVER () FROM catalog_item, websearch_to_tsquery('english', %s) query
+SELECT id, rank() OVER (ORDER BY ts_rank_cd(search, query, 1) DESC) - 1, count(*) OVER ()
+FROM catalog_item, websearch_to_tsquery('english', %s) query
 WHERE catalog_id = %s AND available AND search @@ query
-ORDER BY ts_rank_cd(search, query, 1) DESC, id LIMIT %s
+ORDER BY 2, id LIMIT %s
 """
 SPELLING_SQL = """
-SELECT id, count(*) OVER () FROM catalog_item
-WHERE catalog_id = %s AND available AND %s <%% title
-ORDER BY word_similarity(%s, title) DESC, id LIMIT %s
+SELECT id, rank() OVER (ORDER BY word_similarity(%s, title) DESC) - 1, count(*) OVER ()
+FROM catalog_item WHERE catalog_id = %s AND available AND %s <%% title
+ORDER BY 2, id LIMIT %s
 """
 MEANING_SQL = """
 SELECT vector.item_id, 1 - (vector.vector::halfvec({dimensions:d}) <=> %s::halfvec({dimensions:d}))
@@ -43,7 +44,7 @@ def find(
     meaning = _meaning(catalog, encoder, wanted)
     relevance: dict[int, float] = {}
     for found, weight in ((lexical, 1.0), (meaning, 0.8)):
-        for rank, item_id in enumerate(found):
+        for item_id, rank in found:
             relevance[item_id] = relevance.get(item_id, 0.0) + weight / (RANK_OFFSET + rank)
     ids = np.array(list(relevance), dtype=np.int64)
     rows = items.rows_of(ids)
@@ -51,21 +52,24 @@ def find(
     return rows[rows >= 0], values / max(float(values.max(initial=0.0)), 1e-9), max(total, len(ids))
 
 
-def _words(text: str, catalog: Catalog) -> tuple[list[int], int]:
-    """Ids by full text, or by similar spelling if that finds none; and how many there are."""
+def _words(text: str, catalog: Catalog) -> tuple[list[tuple[int, int]], int]:
+    """Ids and ranks by full text, or by similar spelling if that finds none; and how many match.
+
+    Items that match equally well share a rank, so that the person's taste orders them.
+    """
     with connection.cursor() as cursor:
         cursor.execute(LEXICAL_SQL, [text, catalog.pk, FOUND_AT_MOST])
         found = cursor.fetchall()
         if not found:
-            cursor.execute(SPELLING_SQL, [catalog.pk, text, text, FOUND_AT_MOST])
+            cursor.execute(SPELLING_SQL, [text, catalog.pk, text, FOUND_AT_MOST])
             found = cursor.fetchall()
-    return [row[0] for row in found], found[0][1] if found else 0
+    return [row[:2] for row in found], found[0][2] if found else 0
 
 
 def _meaning(
     catalog: Catalog, encoder: EncoderVersion | None, wanted: FloatArray | None
-) -> list[int]:
-    """Ids by cosine of vectors, through the HNSW index of this encoder version."""
+) -> list[tuple[int, int]]:
+    """Ids and ranks by cosine of vectors, through the HNSW index of this encoder version."""
     if encoder is None or wanted is None:
         return []
     sql = MEANING_SQL.format(dimensions=encoder.dimensions, encoder=encoder.pk)
@@ -76,4 +80,5 @@ def _meaning(
             "set_config('hnsw.iterative_scan', 'relaxed_order', false)"
         )
         cursor.execute(sql, [vector, catalog.pk, vector, FOUND_AT_MOST])
-        return [item_id for item_id, likeness in cursor.fetchall() if likeness >= NEAR_ENOUGH]
+        found = [item_id for item_id, likeness in cursor.fetchall() if likeness >= NEAR_ENOUGH]
+    return [(item_id, rank) for rank, item_id in enumerate(found)]

@@ -139,6 +139,20 @@ def test_search_finds_by_word_and_forgives_spelling(catalog: Catalog) -> None:
     assert Item.objects.in_slate_order(hostile.item_ids)[0].external_id == "hammer"
 
 
+def test_of_equal_matches_a_guest_sees_first_what_most_people_pick(catalog: Catalog) -> None:
+    for kind in ("black", "green", "white"):
+        Item.objects.create(catalog=catalog, external_id=kind, title=f"{kind.title()} tea")
+    liked = Item.objects.get(external_id="white")
+    people = User.objects.filter(external_id__startswith="person-").values_list("pk", flat=True)
+    events = [
+        Event(person, liked.pk, "purchase", timezone.now(), 1.0, uuid.uuid4()) for person in people
+    ]
+    log_interactions(catalog, events)
+    serving.forget_all()
+    slate = search(Query(catalog.slug, text="tea", size=3))
+    assert Item.objects.in_slate_order(slate.item_ids)[0] == liked
+
+
 def test_a_roll_back_is_served_and_a_corrupt_bundle_is_not(catalog: Catalog) -> None:
     bundle_id = trained(catalog)
     query = Query(catalog.slug, size=4)
