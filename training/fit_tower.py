@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -237,7 +237,10 @@ def fit_tower(
     held = sequences(log, train_until, valid_until, length)[:2_000]
     if trainer.resume(handle.folder):
         handle.log(f"Tower: resumed after epoch {trainer.epoch}.")
-    handle.log(f"Tower: {len(pieces):,} sequences, {len(held):,} to validate; {asdict(training)}")
+    handle.log(
+        f"Tower: {len(pieces):,} sequences, {len(held):,} to validate; at most "
+        f"{training.epochs} epochs, in batches of {training.batch}"
+    )
     while trainer.epoch < training.epochs and trainer.bad_epochs < training.patience and pieces:
         share = trainer.epoch / training.epochs
         handle.stage(f"tower, epoch {trainer.epoch + 1}", 0.05 + 0.45 * share)

@@ -5,6 +5,7 @@ import io
 import shutil
 import tempfile
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -51,7 +52,8 @@ class Split:
     """Global points in time, seconds since the epoch: nothing later is known at each of them.
 
     begin … rank_start trains the tower and fills the tables; … valid_start stops the tower early
-    and trains the ranker; … test_start stops the ranker early; … end is for evaluation only.
+    and trains the ranker; … test_start stops the ranker early, and trains its last trees; … end is
+    for evaluation only.
     """
 
     begin: float
@@ -59,6 +61,13 @@ class Split:
     valid_start: float
     test_start: float
     end: float
+
+    def __str__(self) -> str:
+        days = [
+            datetime.fromtimestamp(moment, UTC).strftime("%-d %b %Y")
+            for moment in (self.begin, self.rank_start, self.valid_start, self.test_start, self.end)
+        ]
+        return "from {}; ranker from {}; validation from {}; test from {} to {}".format(*days)
 
 
 def take_snapshot(catalog: Catalog) -> Snapshot:

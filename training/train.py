@@ -58,7 +58,7 @@ def train(handle: RunHandle) -> Path:
     items = catalog_items(handle.catalog)
     log = read_log(snapshot, items, handle.catalog)
     split = split_by_time(log, handle.catalog)
-    handle.log(f"{len(log):,} interactions, {len(items):,} items; {asdict(split)}")
+    handle.log(f"{len(log):,} interactions, {len(items):,} items, {split}")
     tower = fit_tower(handle, items, log, split.rank_start, split.valid_start, _tower(handle))
     state = _state(handle, items, log, split, tower)
     with one_thread():
