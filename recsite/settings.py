@@ -132,6 +132,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "recsite.outage.OutageMiddleware",
+    "recsite.unstorable.UnstorableMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "csp.middleware.CSPMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -254,8 +255,15 @@ CELERY_TASK_ACKS_LATE = False
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_SERIALIZER = "json"
 CELERY_ACCEPT_CONTENT = ["json"]
-CELERY_BROKER_TRANSPORT_OPTIONS = {"visibility_timeout": 7 * 24 * 3600}  # seconds; of Redis
 CELERY_BROKER_CONNECTION_TIMEOUT = 2.0  # seconds: a page must not wait for a broker that is away
+CELERY_BROKER_TRANSPORT_OPTIONS = {
+    "visibility_timeout": 7 * 24 * 3600,  # seconds; of Redis
+    # A sender that is refused tries once more and says so, instead of trying for the 2 s above.
+    "max_retries": 1,
+    "interval_start": 0,
+    "interval_step": 0,
+    "interval_max": 0,
+}
 CELERY_TASK_QUEUES = [Queue("fast"), Queue("training")]  # a worker that names none takes both
 CELERY_TASK_DEFAULT_QUEUE = "fast"  # a worker of its own takes the queue "training"
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
