@@ -54,7 +54,7 @@ def server_error(request: HttpRequest) -> HttpResponseBase:
     fault = sys.exc_info()[1]
     if fault is not None and is_outage(fault):
         return unavailable(request, fault)
-    if _speaks_json(request):
+    if speaks_json(request):
         return problem(500, "Server error", "Something failed here. It has been logged.")
     return defaults.server_error(request)
 
@@ -63,7 +63,7 @@ def unavailable(request: HttpRequest, fault: BaseException) -> HttpResponse:
     """The 503 itself; touches neither database nor session."""
     logger.error("database away: %s", " ".join(str(fault).split()))
     detail = f"The database cannot be reached. Try again in {RETRY_AFTER_SECONDS} seconds."
-    if _speaks_json(request):
+    if speaks_json(request):
         response: HttpResponse = problem(503, "Service unavailable", detail)
     else:
         response = HttpResponse(_page(detail), status=503)
@@ -80,7 +80,7 @@ def _page(detail: str) -> str:
         return f"<!doctype html><title>Unavailable</title><h1>Unavailable</h1><p>{detail}</p>"
 
 
-def _speaks_json(request: HttpRequest) -> bool:
+def speaks_json(request: HttpRequest) -> bool:
     """Whether this is a call of the API, not a page of it."""
     return request.path_info.startswith("/api/v1/")
 

@@ -17,6 +17,7 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from django.utils import timezone
 
 from catalog.models import EVENT_WEIGHTS, Catalog, Item, User
+from recsite.api.keys import create_key
 from tests.recsite.ranking_stub import RankingStub, install
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("empty_cache")]
@@ -300,3 +301,23 @@ def test_behind_tls_cookies_are_secure() -> None:
     )
     done = in_production("-c", script)
     assert done.stdout.split() == ["True", "True", "True", "True", "False"], done.stderr
+
+
+@pytest.mark.parametrize(
+    ("method", "address", "fields", "status"),
+    [
+        ("GET", "/api/v1/items/a%00b", {}, 404),
+        ("GET", "/dashboard/models/shop/a%00b/", {}, 404),
+        ("GET", "/dashboard/runs/?state=a%00b", {}, 400),
+        ("POST", "/account/look-as/", {"external_id": "a\0b"}, 400),
+    ],
+)
+def test_a_nul_is_the_senders_mistake(
+    settings: Any, method: str, address: str, fields: dict[str, str], status: int
+) -> None:
+    settings.DEMO = True
+    shop = make_catalog("shop", "product")
+    client = Client(raise_request_exception=False, headers={"X-API-Key": create_key(shop, "x")})
+    client.force_login(User.objects.create_user("chief", is_staff=True))
+    answer = client.post(address, fields) if method == "POST" else client.get(address)
+    assert answer.status_code == status
