@@ -168,7 +168,7 @@ def _event(row: Mapping[str, Any]) -> dict[str, Any]:
         raise ValidationError(f"type is not one of {', '.join(sorted(PAGE_TYPES))}")
     slate_id = UUIDField(required=False).clean(_text(row.get("slate")))
     position = IntegerField(required=False, min_value=0, max_value=999).clean(row.get("position"))
-    value = FloatField(required=False).clean(row.get("value"))
+    value = FloatField(required=False).clean(_text(row.get("value")))
     event_id = UUIDField(required=False).clean(_text(row.get("event_id")))
     if kind == InteractionType.CLICK and slate_id is not None and position is not None:
         event_id = slate_event_id(slate_id, position, "click")

@@ -170,7 +170,7 @@ def search(request: SiteRequest) -> HttpResponse:
     text = query_text(request)
     if not text:
         return shop_page(request, "shop/search.html", catalog, {"text": ""})
-    number = request.GET.get("page", "1")
+    number = request.GET.get("page", "1")[:9]  # more digits than that are no page either
     last = MOST_FOUND // FOUND_PAGE
     page = min(int(number), last) if number.isdecimal() and int(number) > 0 else 1
     query = Query(

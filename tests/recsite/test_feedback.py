@@ -212,6 +212,11 @@ def test_a_form_is_sent_on_to_our_own_pages_only(client: Client, items: list[Ite
     assert "Noted: more like this." in client.get(reverse("shop:cart")).content.decode()
 
 
+def test_a_number_that_no_float_holds_is_a_400(client: Client, items: list[Item]) -> None:
+    row = {"type": "rate", "item": items[0].pk, "value": 10**400}
+    assert report(client, [row]).status_code == 400
+
+
 @pytest.mark.parametrize("name", ["interactions", "impressions"])
 def test_reports_need_the_csrf_token_and_post(name: str) -> None:
     strict = Client(enforce_csrf_checks=True)
