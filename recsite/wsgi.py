@@ -4,9 +4,12 @@ import os
 
 from django.core.wsgi import get_wsgi_application
 
-os.environ.setdefault("DJANGO_SETTINGS_MODULE", "recsite.settings")
-application = get_wsgi_application()
+from recsite.faults import one_line_faults
 
-from ranking.serving import prepare_process  # noqa: E402 - models can be imported only from here on
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "recsite.settings")
+with one_line_faults():
+    application = get_wsgi_application()
+
+from ranking.serving import prepare_process  # models can be imported only from here on
 
 prepare_process()

@@ -15,8 +15,13 @@ ELSEWHERE = {
 
 
 def manage(var: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return python(var, str(ROOT / "manage.py"), *arguments, **environment)
+
+
+def python(var: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, str(ROOT / "manage.py"), *arguments],
+        [sys.executable, *arguments],
+        cwd=ROOT,
         env={**os.environ, **ELSEWHERE, "RECSITE_VAR": str(var), **environment},
         capture_output=True,
         text=True,
@@ -49,6 +54,31 @@ def test_a_wrong_value_is_one_line_that_names_it(tmp_path: Path, name: str, valu
     assert line.startswith("recsite: ")
     assert name in line
     assert "hush" not in line
+
+
+@pytest.mark.parametrize(
+    "program", [("-m", "celery", "-A", "recsite.celery", "report"), ("-c", "import recsite.wsgi")]
+)
+def test_workers_and_the_web_process_say_it_in_one_line_too(
+    tmp_path: Path, program: tuple[str, ...]
+) -> None:
+    ran = python(tmp_path, *program, RECSITE_DEVICE="abacus")
+    assert ran.returncode == 1
+    (line,) = ran.stderr.strip().splitlines()
+    assert line.startswith("recsite: ")
+    assert "RECSITE_DEVICE" in line
+
+
+def test_a_broker_that_refuses_is_given_up_at_once(tmp_path: Path) -> None:
+    send = (
+        "import recsite.celery, time; began = time.monotonic()\n"
+        "try: recsite.celery.app.send_task('x', retry=False)\n"
+        "except Exception as fault: print(type(fault).__name__, time.monotonic() - began)"
+    )
+    ran = python(tmp_path, "-c", send, CELERY_BROKER_URL="redis://127.0.0.1:1")
+    name, seconds = ran.stdout.split()
+    assert name == "OperationalError"
+    assert float(seconds) < 1.5
 
 
 def test_urls_of_other_services_are_taken(tmp_path: Path) -> None:
