@@ -1,12 +1,12 @@
 """Everything in memory that ranks for one catalog, at one moment; never changed, only replaced."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ranking.covisitation import CoVisitation
 from ranking.item_index import ItemIndex
 from ranking.popularity import Popularity
 from ranking.rankers.gbdt import GbdtRanker
-from ranking.types import FloatArray
+from ranking.types import FloatArray, InteractionLog
 from ranking.user_tower import UserTower
 
 
@@ -24,3 +24,11 @@ class RankingState:
     tower_items: FloatArray | None = None  # (N, d) items as the tower sees them
     ranker: GbdtRanker | None = None
     bundle_id: str = ""  # '' = no bundle: encoder and popularity only
+
+    def as_of(self, log: InteractionLog, moment: float) -> "RankingState":
+        """The same models with the statistics that were known at this moment."""
+        return replace(
+            self,
+            popularity=Popularity.fit(log, len(self.items), moment),
+            covisitation=CoVisitation.fit(log, len(self.items), moment),
+        )

@@ -8,7 +8,7 @@ picked although it may not be recommended (`available` is false) counts as misse
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 
 from catalog.models import Catalog
 from ranking.bundle import open_bundle
-from ranking.covisitation import CoVisitation
 from ranking.device import one_thread
 from ranking.filters import allowed_items
 from ranking.pipeline import Trace, rank
@@ -57,15 +56,6 @@ class Measured:
     shown: int  # distinct items among all first tens
     fit_seconds: float
     score_ms: float  # median, one person
-
-
-def state_as_of(state: RankingState, log: InteractionLog, moment: float) -> RankingState:
-    """The same models with the statistics that were known at this moment."""
-    return replace(
-        state,
-        popularity=Popularity.fit(log, len(state.items), moment),
-        covisitation=CoVisitation.fit(log, len(state.items), moment),
-    )
 
 
 def pipeline_scorer(state: RankingState) -> Scorer:
@@ -153,7 +143,7 @@ def evaluate_state(
     TrainingFault
         Nobody came in the test window.
     """
-    then = state_as_of(state, log, split.test_start)
+    then = state.as_of(log, split.test_start)
     requests = past_requests(log, split.test_start, split.end, repeats=state.repeat_consumption)
     if not requests:
         raise TrainingFault(

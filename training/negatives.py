@@ -1,14 +1,13 @@
 """The ranker's examples: requests of the past, the sources' own candidates as negatives."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from ranking import features
 from ranking.context import HISTORY_LIMIT
 from ranking.filters import allowed_items
-from ranking.popularity import Popularity
 from ranking.rankers.gbdt import Examples
 from ranking.sources import union
 from ranking.sources.union import retrieve
@@ -114,12 +113,12 @@ def window_examples(
     check: Callable[[], None],
     most: int,
 ) -> list[Examples]:
-    """The examples of each window, with popularity as it stood when the window began."""
+    """The examples of each window, with statistics as they stood when the window began."""
     parts = []
     for place, (begin, end) in enumerate(windows):
         requests = past_requests(log, begin, end, repeats=state.repeat_consumption)
         generator = np.random.default_rng(seed + place)
         drawn = [requests[at] for at in np.sort(generator.permutation(len(requests))[:most])]
-        then = replace(state, popularity=Popularity.fit(log, len(state.items), begin))
-        parts.append(build_examples(then, log, drawn, seed + place, check))
+        check()
+        parts.append(build_examples(state.as_of(log, begin), log, drawn, seed + place, check))
     return parts

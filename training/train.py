@@ -25,7 +25,7 @@ from ranking.types import InteractionLog
 from ranking.user_tower import UserTower, all_item_vectors
 from training.encode import encode
 from training.errors import TrainingFault
-from training.evaluation import by_name, evaluate_state, state_as_of, table
+from training.evaluation import by_name, evaluate_state, table
 from training.fit_tower import TowerTraining, fit_tower
 from training.handle import RunHandle
 from training.items import catalog_items
@@ -35,7 +35,7 @@ from training.snapshot import Snapshot, Split, open_snapshot, read_log, split_by
 RANKER_WINDOWS = 6  # from rank_start to valid_start
 NEWEST_WINDOWS = 4  # as long, from valid_start to test_start
 REQUESTS_A_WINDOW = 1_500  # people drawn for the ranker's examples, a window
-VALIDATION_REQUESTS = 1_000
+VALIDATION_REQUESTS = 2_000
 PARAMETERS = ("epochs", "rounds", "evaluate_people", "promote_if_first")
 
 
@@ -99,10 +99,10 @@ def _tower(handle: RunHandle) -> TowerTraining:
 def _state(
     handle: RunHandle, items: ItemIndex, log: InteractionLog, split: Split, tower: UserTower
 ) -> RankingState:
-    """The state that the ranker's examples are built with: nothing later than rank_start."""
+    """The models that the ranker's examples are built with; each window has its own statistics."""
     catalog = handle.catalog
     rows = np.arange(len(items))
-    base = RankingState(
+    return RankingState(
         items,
         Popularity.fit(log, len(items), split.rank_start),
         catalog.repeat_consumption,
@@ -111,7 +111,6 @@ def _state(
         tower=tower,
         tower_items=all_item_vectors(tower, items.text_vectors, items.text_codes, rows),
     )
-    return state_as_of(base, log, split.rank_start)
 
 
 def _fit_ranker(
@@ -123,17 +122,17 @@ def _fit_ranker(
     weeks, so the ranker that is kept learns from as many windows, up to where the test begins.
     """
     handle.stage("the ranker's examples", 0.55)
-    before = np.linspace(split.rank_start, split.valid_start, RANKER_WINDOWS + 1)
-    newest = np.linspace(split.valid_start, split.test_start, NEWEST_WINDOWS + 1)
-    later = state_as_of(state, log, split.valid_start)
+    before = np.linspace(split.rank_start, split.valid_start, RANKER_WINDOWS + 1).tolist()
+    newest = np.linspace(split.valid_start, split.test_start, NEWEST_WINDOWS + 1).tolist()
 
-    def examples(known: RankingState, borders: list[float], most: int, seed: int) -> list[Examples]:
-        return window_examples(known, log, list(pairwise(borders)), seed, handle.check, most)
+    def examples(borders: list[float], most: int, seed: int) -> list[Examples]:
+        windows = list(pairwise(borders))
+        return window_examples(state, log, windows, seed, handle.check, most)
 
-    old_parts = examples(state, before.tolist(), REQUESTS_A_WINDOW, handle.seed)
-    new_parts = examples(later, newest.tolist(), REQUESTS_A_WINDOW, handle.seed + 200)
+    old_parts = examples(before, REQUESTS_A_WINDOW, handle.seed)
+    new_parts = examples(newest, REQUESTS_A_WINDOW, handle.seed + 200)
     validation = [split.valid_start, split.test_start]
-    (valid_part,) = examples(later, validation, VALIDATION_REQUESTS, handle.seed + 100)
+    (valid_part,) = examples(validation, VALIDATION_REQUESTS, handle.seed + 100)
     train_part = Examples.joined(old_parts)
     if len(train_part.groups) < 20 or len(valid_part.groups) < 5:
         raise TrainingFault(

@@ -6,7 +6,7 @@ import pytest
 from ranking.types import DAY
 from tests.ranking.worlds import NOW, log_of, state
 from training.errors import TrainingFault
-from training.evaluation import PIPELINE, evaluate_state, pipeline_scorer, state_as_of
+from training.evaluation import PIPELINE, evaluate_state, pipeline_scorer
 from training.negatives import context_of, past_requests
 from training.snapshot import Split
 
@@ -37,7 +37,7 @@ def test_what_happens_in_the_test_window_is_not_known() -> None:
     one = log_of(*past, *((user, 3, 5.0, 1.0) for user in range(12)))
     other = log_of(*past, *((user, 7, 5.0, 1.0) for user in range(12)))
     for place, request in enumerate(past_requests(one, SPLIT.test_start, NOW, repeats=True)):
-        then = [state_as_of(state(log), log, SPLIT.test_start) for log in (one, other)]
+        then = [state(log).as_of(log, SPLIT.test_start) for log in (one, other)]
         again = past_requests(other, SPLIT.test_start, NOW, repeats=True)[place]
         scores = pipeline_scorer(then[0])(context_of(one, request))
         assert np.array_equal(scores, pipeline_scorer(then[1])(context_of(other, again)))
