@@ -1,7 +1,5 @@
 """/api/v1/interactions: log what people did, and read it back."""
 
-import base64
-import binascii
 import math
 from datetime import UTC, datetime
 from typing import Any
@@ -16,9 +14,9 @@ from rest_framework.response import Response
 
 from catalog import events, people
 from catalog.models import Catalog, Interaction, Item
+from recsite.api.cursors import read_cursor, read_id, write_cursor
 from recsite.api.keys import catalog_of
 from recsite.api.parsing import StrictSerializer, read_body, read_query
-from recsite.api.problems import InvalidParameter
 from recsite.api.schema import PROBLEMS
 
 MOST_INTERACTIONS = 5000  # in one batch
@@ -174,7 +172,7 @@ def _list(request: Request) -> Response:
     if kind := wanted.get("type"):
         history = history.filter(type=kind)
     if cursor := wanted.get("cursor"):
-        moment, pk = _read_cursor(cursor)
+        moment, pk = read_cursor(cursor, _last_row)
         history = history.filter(timestamp__lte=moment).exclude(Q(timestamp=moment) & Q(pk__gte=pk))
     rows = list(history[: wanted["n"] + 1])
     page, has_more = rows[: wanted["n"]], len(rows) > wanted["n"]
@@ -201,19 +199,16 @@ def _view(row: Interaction, user_id: str) -> dict[str, Any]:
 
 
 def _cursor(last: Interaction) -> str:
-    return base64.urlsafe_b64encode(f"{last.timestamp.isoformat()} {last.pk}".encode()).decode()
+    return write_cursor(last.timestamp.isoformat(), last.pk)
 
 
-def _read_cursor(cursor: str) -> tuple[datetime, int]:
-    """Errors: InvalidParameter for a cursor that this site didn't make."""
-    try:
-        moment, number = base64.urlsafe_b64decode(cursor.encode()).decode().split(" ")
-        position = datetime.fromisoformat(moment), int(number)
-    except (ValueError, binascii.Error) as error:
-        raise InvalidParameter({"cursor": ["Not a cursor of this list."]}) from error
-    if position[0].tzinfo is None or not 0 <= position[1] < 2**63:
-        raise InvalidParameter({"cursor": ["Not a cursor of this list."]})
-    return position
+def _last_row(parts: list[str]) -> tuple[datetime, int]:
+    """Time and database id of the last row of the page before. Errors: ValueError."""
+    moment, number = parts
+    timestamp = datetime.fromisoformat(moment)
+    if timestamp.tzinfo is None:
+        raise ValueError("a time without a zone")
+    return timestamp, read_id(number)
 
 
 def find_user(user_id: str) -> int:

@@ -1,9 +1,6 @@
 """/api/v1/items: write, list, read, change and delete the items of a catalog."""
 
-import base64
-import binascii
 import logging
-from collections.abc import Iterable
 from datetime import UTC
 from typing import Any
 
@@ -18,9 +15,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from catalog.models import Catalog, Item
+from recsite.api.cursors import read_cursor, read_id, write_cursor
 from recsite.api.keys import catalog_of
 from recsite.api.parsing import StrictSerializer, read_body, read_query
-from recsite.api.problems import InvalidParameter
 from recsite.api.schema import PROBLEMS
 from training import tasks
 
@@ -164,32 +161,24 @@ def _list(request: Request) -> Response:
     if category := wanted.get("category"):
         found = found.in_category(category)
     if cursor := wanted.get("cursor"):
-        found = found.filter(pk__gt=_read_cursor(cursor))
+        found = found.filter(pk__gt=read_cursor(cursor, _last_id))
     rows = list(found.order_by("pk").defer("search")[: wanted["n"] + 1])
     page, has_more = rows[: wanted["n"]], len(rows) > wanted["n"]
     return Response(
         {
             "items": [item_view(item) for item in page],
-            "next_cursor": _cursor(page[-1].pk) if has_more else None,
+            "next_cursor": write_cursor("after", page[-1].pk) if has_more else None,
             "has_more": has_more,
         }
     )
 
 
-def _cursor(item_pk: int) -> str:
-    return base64.urlsafe_b64encode(f"after {item_pk}".encode()).decode()
-
-
-def _read_cursor(cursor: str) -> int:
-    """Errors: InvalidParameter for a cursor that this site didn't make."""
-    try:
-        word, number = base64.urlsafe_b64decode(cursor.encode()).decode().split(" ")
-        position = int(number)
-    except (ValueError, binascii.Error) as error:
-        raise InvalidParameter({"cursor": ["Not a cursor of this list."]}) from error
-    if word != "after" or not 0 <= position < 2**63:
-        raise InvalidParameter({"cursor": ["Not a cursor of this list."]})
-    return position
+def _last_id(parts: list[str]) -> int:
+    """Database id of the last item of the page before. Errors: ValueError."""
+    word, number = parts
+    if word != "after":
+        raise ValueError("a cursor of another list")
+    return read_id(number)
 
 
 def _write(request: Request) -> Response:
@@ -318,9 +307,3 @@ def find_item(catalog: Catalog, item_id: str, *, for_update: bool = False) -> It
     if found is None:
         raise NotFound(f"No item '{item_id}' in the catalog '{catalog.slug}'.")
     return found
-
-
-def external_ids(item_pks: Iterable[int]) -> dict[int, str]:
-    """Database id → external id, in one query."""
-    pairs = Item.objects.filter(pk__in=list(item_pks)).values_list("pk", "external_id")
-    return dict(pairs)
