@@ -301,4 +301,6 @@ LOGGING = {
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["console"], "level": LOG_LEVEL},
+    # Tells every try to connect, in two lines each; recsite/outage.py says once what matters.
+    "loggers": {"psycopg.pool": {"level": "ERROR"}},
 }

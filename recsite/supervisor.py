@@ -14,6 +14,7 @@ from types import FrameType
 from urllib.request import urlopen
 
 from django.conf import settings
+from django.db import InterfaceError, OperationalError, connection
 from rich.console import Console
 
 from catalog.models import Catalog
@@ -55,8 +56,7 @@ def run(console: Console) -> None:
         try:
             site = _Site(console, address, children)
             while not stopping.asked:
-                site.go_on()
-                progressing.show()
+                site.tick(progressing)
                 time.sleep(TICK)
         finally:
             progressing.stop()
@@ -109,11 +109,27 @@ class _Site:
         self.ready = self.settled = False
         self.started = self.looked = time.monotonic()
         self.sick = 0  # health checks that failed in a row
+        self.database_away = False
         children.start(_web(address))
         self.loaders = [children.start(_loader(slug)) for slug in DEMO_CATALOGS]
 
+    def tick(self, progressing: Progressing) -> None:
+        """Go on and show how far it is; a database that went away is waited for."""
+        try:
+            self.go_on()
+            progressing.show()
+        except (OperationalError, InterfaceError):
+            connection.close()  # the next look opens a new one
+            if not self.database_away:
+                self.console.print("  the database is away; pages say so until it is back")
+            self.database_away = True
+        else:
+            if self.database_away:
+                self.console.print("  the database is back")
+            self.database_away = False
+
     def go_on(self) -> None:
-        """Do what is due: restart, say that pages answer, train, mend.
+        """Do what is due: restart, mend, say that pages answer, train.
 
         Raises
         ------
@@ -122,14 +138,14 @@ class _Site:
         """
         for line in self.children.watch():
             self.console.print(f"  {line}")
-        if not self.ready:
-            self._get_ready()
-        elif not self.settled and all(loader.ended == 0 for loader in self.loaders):
-            self.settled = True
-            _train_what_has_no_model()
         if time.monotonic() - self.looked > HEALTH_EVERY:
             self._look_after_services()
             self.looked = time.monotonic()
+        if not self.ready:
+            self._get_ready()
+        elif not self.settled and all(loader.ended == 0 for loader in self.loaders):
+            _train_what_has_no_model()
+            self.settled = True
 
     def _get_ready(self) -> None:
         if _pages_answer(self.address):

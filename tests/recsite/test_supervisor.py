@@ -15,10 +15,12 @@ import time
 from collections.abc import Iterator
 from io import StringIO
 from pathlib import Path
+from unittest.mock import Mock
 from urllib.request import urlopen
 
 import psutil
 import pytest
+from django.db import OperationalError
 from django.test import override_settings
 from rich.console import Console
 
@@ -119,6 +121,22 @@ def test_progress_tells_why_a_run_failed(terminal: Console) -> None:
     run.save()
     assert not progressing.show()
     assert printed(terminal).endswith("  shop: train: failed: Too little data.\n")
+
+
+def test_a_database_that_goes_away_is_waited_for(
+    terminal: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor, "connection", Mock())
+    site = supervisor._Site(terminal, HERE, Mock())
+    monkeypatch.setattr(site, "go_on", lambda: None)
+    progressing = Mock()
+    progressing.show.side_effect = [OperationalError("gone"), OperationalError("gone"), False]
+    for _ in range(3):
+        site.tick(progressing)
+    assert printed(terminal).splitlines() == [
+        "  the database is away; pages say so until it is back",
+        "  the database is back",
+    ]
 
 
 class Demo:
