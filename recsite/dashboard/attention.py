@@ -27,18 +27,16 @@ class Concern:
 
 def of_services(parts: dict[str, Part], waiting: int) -> list[Concern]:
     """Broker and workers, and the runs that wait for them."""
-    for part in (parts["broker"], parts["worker"]):
-        if not part.ready:
-            waits = f" {waiting} run{'s wait' if waiting != 1 else ' waits'}." if waiting else ""
-            return [
-                Concern(
-                    f"{part.detail}{waits}",
-                    f"{reverse('dashboard:runs')}?state=queued" if waiting else "",
-                    "What waits",
-                    "celery -A recsite worker --queues training,fast",
-                )
-            ]
-    return []
+    if not parts["broker"].ready:
+        fault, command = f"{parts['broker'].detail} Start it, or correct CELERY_BROKER_URL.", ""
+    elif not parts["worker"].ready:
+        fault = parts["worker"].detail
+        command = "celery -A recsite.celery worker --queues training,fast"
+    else:
+        return []
+    waits = f" {waiting} run{'s wait' if waiting != 1 else ' waits'}." if waiting else ""
+    queued = f"{reverse('dashboard:runs')}?state=queued" if waiting else ""
+    return [Concern(f"{fault}{waits}", queued, "What waits", command)]
 
 
 def of_catalog(
@@ -105,14 +103,15 @@ def _missing_vectors(health: CatalogHealth, last: dict[str, TrainingRun]) -> Con
     run = last.get(TrainingRun.Kind.ENCODE)
     if missing <= 0 or (run and run.state == RunState.FAILED):
         return None
+    words = f"{missing:,} {'item' if missing == 1 else 'items'} of {health.name} without a vector"
     if run and not run.is_over:
         return Concern(
-            f"{missing:,} items of {health.name} have no vector yet; a run is at it.",
+            f"{words}; a run is at it.",
             reverse("dashboard:run", args=[run.pk]),
             "Watch it",
         )
     return Concern(
-        f"{missing:,} items of {health.name} have no vector yet.",
+        f"{words}.",
         f"{reverse('dashboard:overview')}#{health.slug}",
         "Refresh embeddings",
         f"manage.py refresh_embeddings {health.slug}",

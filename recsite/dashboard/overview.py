@@ -1,5 +1,6 @@
 """The overview: each catalog, its traffic, what needs attention, and the two buttons."""
 
+from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -36,7 +37,8 @@ class CatalogPanel:
     @property
     def training_goes_on(self) -> TrainingRun | None:
         """The training run that waits or runs, if there is one."""
-        return next((run for run in self.runs_going_on if run.kind == "train"), None)
+        trains = (run for run in self.runs_going_on if run.kind == TrainingRun.Kind.TRAIN)
+        return next(trains, None)
 
 
 @staff_only
@@ -91,7 +93,7 @@ def _concerns(
     parts: dict[str, health.Part],
     waiting: int,
 ) -> list[attention.Concern]:
-    last: dict[int, dict[str, TrainingRun]] = {catalog.pk: {} for catalog in catalogs}
+    last: defaultdict[int, dict[str, TrainingRun]] = defaultdict(dict)
     for run in TrainingRun.objects.newest_of_each_kind():
         last[run.catalog_id][run.kind] = run
     newest = {version.catalog_id: version for version in ModelVersion.objects.newest_of_each()}

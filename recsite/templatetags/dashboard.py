@@ -1,6 +1,7 @@
 """How the dashboard writes durations, differences and bundle ids."""
 
 from datetime import datetime, timedelta
+from typing import Any
 
 from django import template
 from django.utils import timezone
@@ -58,6 +59,20 @@ def signed(difference: float | None) -> str:
     if difference is None:
         return ""
     return f"{difference:+.4f}".replace("-", "−")
+
+
+@register.filter
+def plain(value: Any) -> str:
+    """A stored parameter in words: lists and groups without brackets, nothing as a dash."""
+    if isinstance(value, dict):
+        return ", ".join(
+            f"{name.replace('_', ' ')}: {plain(inner)}" for name, inner in value.items()
+        )
+    if isinstance(value, list):
+        return ", ".join(plain(inner) for inner in value)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "–" if value in (None, "") else str(value)
 
 
 @register.filter

@@ -178,7 +178,7 @@ class TestOverview:
         text = staff.get("/dashboard/").content.decode()
         assert "The last train run of Larder failed: Too few visits." in text
         assert reverse("dashboard:run", args=[failed.pk]) in text
-        assert "1 items of Larder have no vector yet." in text
+        assert "1 item of Larder without a vector." in text
         assert "Larder has no model yet" in text
 
     def test_without_a_broker_it_says_what_waits(
@@ -187,7 +187,8 @@ class TestOverview:
         monkeypatch.setattr(health.backstage, "parts", lambda: AWAY)
         TrainingRun.objects.create(catalog=shop, kind="train")
         text = staff.get("/dashboard/").content.decode()
-        assert "The broker cannot be reached: refused. 1 run waits." in text
+        assert "refused. Start it, or correct CELERY_BROKER_URL. 1 run waits." in text
+        assert "celery -A" not in text  # a worker would not bring the broker back
         assert "a run is a row in PostgreSQL" in text
 
     def test_a_lost_bundle_is_noticed(self, staff: Client, shop: Catalog, tmp_path: Path) -> None:
@@ -340,7 +341,7 @@ class TestRunPage:
             progress=0.25,
             started_at=timezone.now() - timedelta(seconds=60),
             environment={"torch": "2.13"},
-            parameters={"epochs": 3},
+            parameters={"epochs": 3, "encoder": {"max_tokens": 128, "model": ""}},
         )
         RunMetric.objects.bulk_create(
             RunMetric(run=run, name=f"tower/{name}_loss", step=step, value=1 / (step + 1))
@@ -353,6 +354,7 @@ class TestRunPage:
         assert text.count('<figure class="chart"') == 1
         assert "2.13" in text
         assert "epochs" in text
+        assert "model: –, max tokens: 128" in text
 
     def test_a_failure_is_told(self, staff: Client, shop: Catalog) -> None:
         run = TrainingRun.objects.create(
