@@ -10,6 +10,7 @@ from catalog.models import Catalog, Follow, LoadState
 from ranking.types import Query
 from recsite import stories
 from recsite.account import SiteRequest
+from recsite.shelves import device_of
 from recsite.stories import Shelf
 
 SLUG = "news"
@@ -43,7 +44,7 @@ class Edition:
             surface=surface,
             size=size,
             exclude=tuple(exclude),
-            device=stories.device_of(self.request),
+            device=device_of(self.request),
             **wanted,
         )
 

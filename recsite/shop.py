@@ -10,13 +10,22 @@ from django.urls import path
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET
 
-from catalog.models import Catalog, Interaction, InteractionType, Item, LoadState
+from catalog.models import Catalog, Interaction, InteractionType, Item
 from ranking.types import Query
 from recsite import facets, feedback, shop_cart, shop_people, suggestions
 from recsite.account import SiteRequest
 from recsite.aisles import aisles_of
 from recsite.shelves import Card, Shelf, device_of, recommended, with_catalog
-from recsite.shopfront import SHELF_SIZE, SLUG, doors, for_you, shelf, shop_catalog, shop_page
+from recsite.shopfront import (
+    SHELF_SIZE,
+    SLUG,
+    doors,
+    for_you,
+    not_open_yet,
+    shelf,
+    shop_catalog,
+    shop_page,
+)
 
 PAGE_SIZE = 40  # items
 MOST_FOUND = 8 * 24  # a search shows no more; further down nobody looks
@@ -31,8 +40,7 @@ def home(request: SiteRequest) -> HttpResponse:
     """Shelves for this person."""
     catalog = Catalog.objects.filter(slug=SLUG).first()
     if catalog is None or not aisles_of(catalog).departments:
-        loads = LoadState.objects.filter(catalog__slug=SLUG, finished_at=None)
-        return render(request, "shop/loading.html", {"loads": loads}, status=503)
+        return not_open_yet(request)
     shelves = [for_you(request, catalog)]
     shelves += because_shelves(request, catalog, shelves)
     staples = shelf(request, catalog, "staples", "Your staples", shelves, only=("staples",))

@@ -18,7 +18,7 @@ from catalog.models import Catalog, Interaction, User
 from recsite import account
 from recsite.account import SiteRequest
 from recsite.shelves import with_catalog
-from recsite.shopfront import shop_catalog, shop_page
+from recsite.shopfront import SLUG, shop_catalog, shop_page
 
 HISTORY_PAGE = 40  # interactions
 PEOPLE_PAGE = 24
@@ -102,7 +102,7 @@ def people(request: SiteRequest) -> HttpResponse:
 
     Households come first; on the way back to the news, its simulated readers.
     """
-    catalog = Catalog.objects.filter(slug="shop").first()
+    catalog = Catalog.objects.filter(slug=SLUG).first()
     next_url = account.next_url(request, "shop:home")
     readers_first = next_url.startswith(reverse("news:home"))
     text = " ".join(request.GET.get("q", "").replace("\x00", " ").split())[:100]

@@ -6,7 +6,7 @@ from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 
-from catalog.models import Catalog, Item
+from catalog.models import Catalog, Item, LoadState
 from ranking.types import Query
 from recsite import cart
 from recsite.account import SiteRequest
@@ -23,6 +23,14 @@ NEW = "You are new here, so this is a bit of everything. After your first click 
 def shop_catalog() -> Catalog:
     """The catalog that this shop sells."""
     return get_object_or_404(Catalog, slug=SLUG)
+
+
+def not_open_yet(request: SiteRequest) -> HttpResponse:
+    """The page while the products load."""
+    loads = LoadState.objects.filter(catalog__slug=SLUG, finished_at__isnull=True)
+    response = render(request, "shop/loading.html", {"loads": loads}, status=503)
+    response["Retry-After"] = response["Refresh"] = "5"  # seconds; browsers look again themselves
+    return response
 
 
 def shop_page(

@@ -5,7 +5,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.formats import date_format
@@ -115,11 +114,6 @@ def opinions_of(catalog: Catalog, person: User) -> Opinions:
     for kind, item_id in said:
         ids[kind].add(item_id)
     return Opinions(frozenset(ids[InteractionType.LIKE]), frozenset(ids[InteractionType.HIDE]))
-
-
-def device_of(request: HttpRequest) -> str:
-    """The kind of device, phone or desktop, as the browser says."""
-    return "phone" if "Mobi" in request.headers.get("User-Agent", "") else "desktop"
 
 
 def recommended(query: Query, opinions: Opinions) -> Shelf:

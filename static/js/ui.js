@@ -150,8 +150,6 @@
   document.addEventListener("DOMContentLoaded", () => {
     unfold();
     greet();
-    const waiting = document.querySelector("[data-reload-after]"); // seconds
-    if (waiting) setTimeout(() => location.reload(), waiting.dataset.reloadAfter * 1000);
     drawer()?.addEventListener("close", () => opener?.focus());
   });
 })();

@@ -79,6 +79,7 @@ def test_before_the_products_are_there(client: Client) -> None:
     answer = client.get(reverse("shop:home"))
     assert answer.status_code == 503
     assert "opens in a moment" in answer.content.decode()
+    assert answer["Retry-After"] == answer["Refresh"] == "5"
 
 
 def test_a_guest_sees_shelves_and_leaves_no_row(
