@@ -121,7 +121,7 @@ def database_part() -> Part:
 
 
 def catalogs() -> list[CatalogHealth]:
-    """Every catalog, in four queries."""
+    """Every catalog, in five queries."""
     newest = EncoderVersion.objects.aggregate(pk=Max("pk"))["pk"]
     vectors = _counts(ItemVector.objects.filter(encoder=newest).values("item__catalog"))
     items = _counts(Item.objects.values("catalog"))

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from functools import wraps
 from typing import Concatenate, ParamSpec
+from urllib.parse import urlsplit
 
 from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
@@ -23,7 +24,9 @@ def staff_only(view: View[P]) -> View[P]:
     def guarded(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
         if not request.user.is_authenticated:
             if request.headers.get("HX-Request"):  # a fragment: send the whole page to the login
-                return HttpResponse(status=401, headers={"HX-Redirect": reverse("login")})
+                page = urlsplit(request.headers.get("HX-Current-URL", ""))
+                login = redirect_to_login(page.path or reverse("dashboard:overview"))
+                return HttpResponse(status=401, headers={"HX-Redirect": login.url})
             return redirect_to_login(request.get_full_path())
         if not request.user.is_staff:
             raise PermissionDenied("The dashboard is for staff.")

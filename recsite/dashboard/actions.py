@@ -3,6 +3,7 @@
 import uuid
 
 from django.contrib import messages
+from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.views.decorators.http import require_POST
@@ -15,11 +16,17 @@ from training.models import TrainingRun
 from training.refresh import refresh_now
 
 
+def _locked(slug: str) -> Catalog:
+    """The catalog, locked to the end of the transaction: two clicks at once queue one run."""
+    return get_object_or_404(Catalog.objects.select_for_update(no_key=True), slug=slug)
+
+
 @staff_only
 @require_POST
+@transaction.atomic
 def train(request: HttpRequest, slug: str) -> HttpResponse:
     """Queue a training run, or show the one that is going on."""
-    catalog = get_object_or_404(Catalog, slug=slug)
+    catalog = _locked(slug)
     earlier = TrainingRun.objects.filter(catalog=catalog, kind=TrainingRun.Kind.TRAIN)
     going_on = earlier.going_on().order_by("created_at").first()
     if going_on:
@@ -31,10 +38,10 @@ def train(request: HttpRequest, slug: str) -> HttpResponse:
 
 @staff_only
 @require_POST
+@transaction.atomic
 def refresh(request: HttpRequest, slug: str) -> HttpResponse:
     """Queue a refresh of the embeddings, or show the one that is going on."""
-    catalog = get_object_or_404(Catalog, slug=slug)
-    run = refresh_now(catalog, staff_user(request))
+    run = refresh_now(_locked(slug), staff_user(request))
     return redirect("dashboard:run", run.pk)
 
 

@@ -113,8 +113,10 @@ class TestDoors:
     def test_a_fragment_sends_the_whole_page_to_the_login(
         self, client: Client, everything: tuple[list[str], list[str]]
     ) -> None:
-        answer = client.get(everything[0][3], headers={"HX-Request": "true"})
-        assert (answer.status_code, answer["HX-Redirect"]) == (401, reverse("login"))
+        headers = {"HX-Request": "true", "HX-Current-URL": f"http://testserver{everything[0][2]}"}
+        answer = client.get(everything[0][3], headers=headers)
+        expected = f"{reverse('login')}?next={everything[0][2]}"
+        assert (answer.status_code, answer["HX-Redirect"]) == (401, expected)
 
     def test_members_are_refused(
         self, client: Client, everything: tuple[list[str], list[str]]
