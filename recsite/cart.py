@@ -56,8 +56,12 @@ def count(request: SiteRequest) -> int:
 
 
 def read(request: SiteRequest, catalog: Catalog) -> Cart:
-    """The cart; items that are gone or sold out since are left out."""
-    return Cart(_lines(catalog, _quantities(request)))
+    """The cart; items that are gone or sold out since leave it, so that its count stays right."""
+    quantities = _quantities(request)
+    lines = _lines(catalog, quantities)
+    if len(lines) < len(quantities):
+        _store(request, {str(line.item.pk): line.quantity for line in lines})
+    return Cart(lines)
 
 
 def add(request: SiteRequest, item: Item, quantity: int) -> int:

@@ -347,6 +347,15 @@ def test_quantities_change_and_lines_go(client: Client, items: list[Item]) -> No
     assert page.context["cart"].total == 5 * lines[0].item.price
 
 
+def test_what_is_sold_out_leaves_the_cart(client: Client, items: list[Item]) -> None:
+    for item in items[:2]:
+        client.post(reverse("shop:cart-add"), {"item": item.pk})
+    Item.objects.filter(pk=items[0].pk).update(available=False)
+    page = client.get(reverse("shop:cart"))
+    assert [line.item for line in page.context["cart"].lines] == [items[1]]
+    assert page.context["cart_count"] == 1
+
+
 def test_a_full_cart_takes_no_further_item(
     client: Client, items: list[Item], monkeypatch: pytest.MonkeyPatch
 ) -> None:
