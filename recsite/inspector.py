@@ -65,6 +65,7 @@ def slate(request: SiteRequest, slate_id: uuid.UUID) -> HttpResponse:
     lines = stage_lines(row)
     context = {
         "slate": row,
+        "surface": row.surface.replace("-", " "),
         "stages": lines,
         "candidates": next((line.left for line in lines if line.name in RETRIEVAL), 0),
         "total_ms": sum(line.milliseconds for line in lines),

@@ -12,6 +12,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from urllib.parse import quote
 
 import numpy as np
 from django.conf import settings
@@ -85,7 +86,9 @@ def run(catalog: Catalog, rate: float, seconds: float, warm_up: int = 20) -> Loa
     began = time.time()
     try:
         with web_process() as address:
-            urls = [f"{address}/api/v1/recommendations?n=10&user_id={name}" for name in people]
+            urls = [
+                f"{address}/api/v1/recommendations?n=10&user_id={quote(name)}" for name in people
+            ]
             draw = random.Random(1)
             for _ in range(warm_up):
                 _ask(draw.choice(urls), key)

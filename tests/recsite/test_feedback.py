@@ -240,7 +240,16 @@ def test_the_inspector_shows_stages_scores_and_bundle(
     SlateLog.objects.update(bundle_id="shop-7", trace={"stages": stages})
     address = reverse("feedback:slate", args=[slate.pk])
     page = client.get(address).content.decode()
-    for shown in ("shop-7", "321", "3.0 ms", "tower", "1.000", items[3].title, "<html"):
+    for shown in (
+        "shop home",
+        "shop-7",
+        "321",
+        "3.0 ms",
+        "tower",
+        "1.000",
+        items[3].title,
+        "<html",
+    ):
         assert shown in page
     fragment = client.get(address, headers={"HX-Request": "true"}).content.decode()
     assert "<html" not in fragment
