@@ -40,7 +40,11 @@ def of_services(parts: dict[str, Part], waiting: int) -> list[Concern]:
 
 
 def of_catalog(
-    health: CatalogHealth, last: dict[str, TrainingRun], newest: ModelVersion | None
+    health: CatalogHealth,
+    last: dict[str, TrainingRun],
+    newest: ModelVersion | None,
+    *,
+    turned_down: bool = False,
 ) -> list[Concern]:
     """What one catalog lacks.
 
@@ -52,6 +56,8 @@ def of_catalog(
         Its newest run of each kind.
     newest
         The model that was registered last.
+    turned_down
+        Whether somebody has rolled back from that one: then it waits for no decision.
     """
     if not health.items:
         return [
@@ -66,7 +72,7 @@ def of_catalog(
             _failed_run(health, last),
             _missing_vectors(health, last),
             _live_model(health, last, newest),
-            _newer_model(health, newest),
+            None if turned_down else _newer_model(health, newest),
         )
         if concern
     ]

@@ -14,7 +14,7 @@ from recsite.dashboard import attention
 from recsite.dashboard.access import staff_only
 from recsite.dashboard.activity import Activity, activity_of
 from recsite.health import CatalogHealth
-from training.models import ModelVersion, RunState, TrainingRun
+from training.models import ModelVersion, Promotion, RunState, TrainingRun
 
 LATEST_RUNS = 6
 
@@ -97,10 +97,18 @@ def _concerns(
     for run in TrainingRun.objects.newest_of_each_kind():
         last[run.catalog_id][run.kind] = run
     newest = {version.catalog_id: version for version in ModelVersion.objects.newest_of_each()}
+    left = Promotion.objects.filter(
+        kind=Promotion.Kind.ROLL_BACK,
+        from_bundle__in=[version.bundle_id for version in newest.values()],
+    )
+    turned_down = set(left.values_list("catalog", flat=True))
     concerns = attention.of_services(parts, waiting) + attention.of_loads()
     for catalog in catalogs:
         if catalog.slug in states:
             concerns += attention.of_catalog(
-                states[catalog.slug], last[catalog.pk], newest.get(catalog.pk)
+                states[catalog.slug],
+                last[catalog.pk],
+                newest.get(catalog.pk),
+                turned_down=catalog.pk in turned_down,
             )
     return concerns

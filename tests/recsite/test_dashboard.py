@@ -200,6 +200,18 @@ class TestOverview:
         bundle_path(version.bundle_id).rename(tmp_path / "elsewhere")
         assert "has lost its files" in staff.get("/dashboard/").content.decode()
 
+    def test_a_model_that_was_rolled_back_waits_for_no_decision(
+        self, staff: Client, shop: Catalog, tmp_path: Path
+    ) -> None:
+        Item.objects.create(catalog=shop, external_id="1", title="Oat milk")
+        first, second = registered(shop, tmp_path, 0.1), registered(shop, tmp_path, 0.11)
+        registry.promote(first, None, "first")
+        waits = "waits for a decision"
+        assert waits in staff.get("/dashboard/").content.decode()
+        registry.promote(second, None, "better")
+        registry.roll_back(shop, None, "It was not.")
+        assert waits not in staff.get("/dashboard/").content.decode()
+
     def test_a_bounded_number_of_queries(
         self, staff: Client, tmp_path: Path, django_assert_max_num_queries: Any
     ) -> None:
