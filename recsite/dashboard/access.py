@@ -1,4 +1,4 @@
-"""Who may see the dashboard: staff."""
+"""Who may see the dashboard: staff; and one of them at a time changes a catalog."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -8,10 +8,11 @@ from urllib.parse import urlsplit
 from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import get_object_or_404
 from django.urls import reverse
 from django.utils.cache import add_never_cache_headers
 
-from catalog.models import User
+from catalog.models import Catalog, User
 
 P = ParamSpec("P")
 View = Callable[Concatenate[HttpRequest, P], HttpResponseBase]
@@ -41,3 +42,11 @@ def staff_user(request: HttpRequest) -> User:
     """The member of staff who asks; `staff_only` has made sure that there is one."""
     assert isinstance(request.user, User)
     return request.user
+
+
+def locked_catalog(slug: str) -> Catalog:
+    """The catalog, locked to the end of the transaction: a button that is pressed twice acts once.
+
+    Errors: Http404.
+    """
+    return get_object_or_404(Catalog.objects.select_for_update(no_key=True), slug=slug)

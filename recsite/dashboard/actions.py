@@ -8,17 +8,11 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.views.decorators.http import require_POST
 
-from catalog.models import Catalog
-from recsite.dashboard.access import staff_only, staff_user
+from recsite.dashboard.access import locked_catalog, staff_only, staff_user
 from training import runs
 from training.errors import TrainingFault
 from training.models import TrainingRun
 from training.refresh import refresh_now
-
-
-def _locked(slug: str) -> Catalog:
-    """The catalog, locked to the end of the transaction: two clicks at once queue one run."""
-    return get_object_or_404(Catalog.objects.select_for_update(no_key=True), slug=slug)
 
 
 @staff_only
@@ -26,7 +20,7 @@ def _locked(slug: str) -> Catalog:
 @transaction.atomic
 def train(request: HttpRequest, slug: str) -> HttpResponse:
     """Queue a training run, or show the one that is going on."""
-    catalog = _locked(slug)
+    catalog = locked_catalog(slug)
     earlier = TrainingRun.objects.filter(catalog=catalog, kind=TrainingRun.Kind.TRAIN)
     going_on = earlier.going_on().order_by("created_at").first()
     if going_on:
@@ -41,7 +35,7 @@ def train(request: HttpRequest, slug: str) -> HttpResponse:
 @transaction.atomic
 def refresh(request: HttpRequest, slug: str) -> HttpResponse:
     """Queue a refresh of the embeddings, or show the one that is going on."""
-    run = refresh_now(_locked(slug), staff_user(request))
+    run = refresh_now(locked_catalog(slug), staff_user(request))
     return redirect("dashboard:run", run.pk)
 
 
@@ -57,9 +51,14 @@ def cancel(request: HttpRequest, run_id: uuid.UUID) -> HttpResponse:
 
 @staff_only
 @require_POST
+@transaction.atomic
 def retry(request: HttpRequest, run_id: uuid.UUID) -> HttpResponse:
-    """Queue the run again as a new one."""
+    """Queue the run again as a new one, or show the one that is going on."""
     run = get_object_or_404(TrainingRun.objects.select_related("catalog"), pk=run_id)
+    locked_catalog(run.catalog.slug)
+    going_on = TrainingRun.objects.filter(retry_of=run).going_on().first()
+    if going_on:
+        return redirect("dashboard:run", going_on.pk)
     try:
         again = runs.retry(run, staff_user(request))
     except TrainingFault as fault:

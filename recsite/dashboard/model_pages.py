@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from django.contrib import messages
 from django.core.paginator import Paginator
+from django.db import transaction
 from django.db.models import Count
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
@@ -11,7 +12,7 @@ from django.views.decorators.http import require_GET, require_http_methods
 
 from catalog.models import Catalog
 from ranking.bundle import bundle_exists
-from recsite.dashboard.access import staff_only, staff_user
+from recsite.dashboard.access import locked_catalog, staff_only, staff_user
 from training import registry
 from training.errors import TrainingFault
 from training.models import ModelVersion
@@ -140,11 +141,14 @@ def promote_page(request: HttpRequest, slug: str, bundle_id: str) -> HttpRespons
 
 @staff_only
 @require_http_methods(["GET", "POST"])
+@transaction.atomic
 def roll_back_page(request: HttpRequest, slug: str) -> HttpResponse:
-    """What a roll-back returns to, and the form; sending it rolls back."""
-    catalog = get_object_or_404(Catalog, slug=slug)
+    """What a roll-back returns to, and the form; sending it rolls back what the page has shown."""
+    catalog = locked_catalog(slug)
     fault = ""
-    if request.method == "POST":
+    if request.method == "POST" and request.POST.get("live") != catalog.live_bundle:
+        fault = "Another model is live by now. Look at what stands here now, then decide again."
+    elif request.method == "POST":
         try:
             change = registry.roll_back(
                 catalog, staff_user(request), request.POST.get("reason", "")

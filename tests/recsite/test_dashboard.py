@@ -289,6 +289,8 @@ class TestButtons:
         again = TrainingRun.objects.get(retry_of=run)
         assert again.parameters == {"epochs": 2}
         assert answer["Location"] == reverse("dashboard:run", args=[again.pk])
+        second = staff.post(reverse("dashboard:retry", args=[run.pk]))  # a double click
+        assert second["Location"] == answer["Location"]
 
 
 class TestRuns:
@@ -405,8 +407,10 @@ class TestModels:
             assert f"{version.bundle_id} is live." in answer.content.decode()
         shop.refresh_from_db()
         assert shop.live_bundle == second.bundle_id
-        answer = staff.post(reverse("dashboard:roll-back", args=["shop"]), {"reason": "No."})
-        assert answer.status_code == 302
+        form = {"reason": "No.", "live": second.bundle_id}
+        answers = [staff.post(reverse("dashboard:roll-back", args=["shop"]), form) for _ in "12"]
+        assert [answer.status_code for answer in answers] == [302, 422]  # twice sent, done once
+        assert "Another model is live by now." in answers[1].content.decode()
         shop.refresh_from_db()
         assert shop.live_bundle == first.bundle_id
         change = Promotion.objects.latest("at")
