@@ -28,7 +28,7 @@ from safetensors import SafetensorError, safe_open
 
 from ranking.errors import RankingFault
 
-FORMAT = 1  # raised when a reader of the last format could not read the next one
+FORMAT = 2  # raised when a reader of the last format could not read the next one
 META = "meta.json"
 WEIGHTS = ".safetensors"
 TREES = (".ubj", ".json")  # XGBoost's own formats

@@ -2,8 +2,9 @@
 
 A row describes one candidate for one person at one moment: X, what the person did (counts, recency
 and rhythm by item, category, department and brand); Y, what the item is and how it is doing (price,
-age, popularity at three speeds); Z, the context (hour, weekday, how long since the last visit); and
-the crosses (similarity of history and candidate, and each source's score and rank).
+age, popularity at three speeds, how surely it is taken again); Z, the context (hour, weekday, how
+long since the last visit); and the crosses (similarity of history and candidate, and each source's
+score and rank).
 """
 
 from dataclasses import dataclass
@@ -11,15 +12,25 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ranking import repurchase
 from ranking.item_index import ItemIndex
-from ranking.popularity import Popularity
-from ranking.types import DAY, Candidates, FloatArray, IntArray, UserContext
+from ranking.state import RankingState
+from ranking.types import DAY, SESSION_GAP, Candidates, FloatArray, IntArray, UserContext
 
-SESSION_GAP = 1_800.0  # seconds without an interaction that end a session
 SIMILAR_TO_LAST = 12  # how many recent items the similarity features look back
 
 LEVELS = ("item", "category", "department", "brand")
-LEVEL_FEATURES = ("count", "short", "long", "session_share", "days_since", "due", "sessions_since")
+LEVEL_FEATURES = (
+    "count",
+    "short",
+    "long",
+    "by_session",
+    "session_share",
+    "days_since",
+    "due",
+    "sessions_since",
+)
+SESSION_FADING = 0.93  # what a session counts after one more session
 NAMES: tuple[str, ...] = (
     *(f"{level}_{name}" for level in LEVELS for name in LEVEL_FEATURES),
     "in_last_session",
@@ -30,6 +41,7 @@ NAMES: tuple[str, ...] = (
     "age_days",
     "log_price",
     "price_gap",
+    *repurchase.NAMES,
     "similarity_max",
     "similarity_mean",
     "similarity_recent",
@@ -40,6 +52,20 @@ NAMES: tuple[str, ...] = (
     "repeat_rate",
     "hour",
     "weekday",
+)
+# How the names begin of the features that say how everybody took an item lately, what it costs and
+# how old it is. In the weeks that a ranker learns from they tell single items apart; where people
+# take the same items again and again, that misleads it a season later (docs/results/README.md).
+PASSING = (
+    "popularity_",
+    "popular_",
+    "category_score",
+    "category_rank",
+    "covisit_",
+    "fresh_",
+    "age_days",
+    "log_price",
+    "price_gap",
 )
 
 
@@ -52,7 +78,7 @@ class KeyedHistory:
 
     def lookup(self, keys: IntArray) -> FloatArray:
         """The columns of each of these keys; counts 0 and times NaN for what was never met."""
-        never = np.array([0, 0, 0, 0, np.nan, np.nan, np.nan], dtype=np.float32)
+        never = np.array([0, 0, 0, 0, 0, np.nan, np.nan, np.nan], dtype=np.float32)
         if len(self.keys) == 0:
             return np.tile(never, (len(keys), 1))
         place = np.minimum(np.searchsorted(self.keys, keys), len(self.keys) - 1)
@@ -101,6 +127,7 @@ def group(keys: IntArray, context: UserContext, session: IntArray, visits: int) 
         np.log1p(np.maximum(np.bincount(inverse, weight, size), 0)),
         np.bincount(inverse, weight * np.exp2(-age / 10.0), size),
         np.bincount(inverse, weight * np.exp2(-age / 60.0), size),
+        np.bincount(pairs[0], SESSION_FADING ** (visits - 1 - pairs[1]), size),
         visited / max(visits, 1),
         np.log1p(last),
         last / np.maximum(interval, 0.25),  # 1 = due now by this person's own rhythm
@@ -151,18 +178,12 @@ def recent_rows(context: UserContext, size: int) -> IntArray:
     return wanted[np.sort(first)[:size]]
 
 
-def compute(
-    person: Profile,
-    candidates: Candidates,
-    items: ItemIndex,
-    popularity: Popularity,
-    now: float,
-) -> FloatArray:
+def compute(state: RankingState, person: Profile, candidates: Candidates, now: float) -> FloatArray:
     """The feature rows of all candidates: NAMES, then every source's score and rank. (N, F)"""
-    rows = candidates.rows
+    items, rows = state.items, candidates.rows
     keys = (rows, items.categories[rows], items.departments[rows], items.brands[rows])
     crosses = [level.lookup(key) for level, key in zip(person.levels, keys, strict=True)]
-    shares = popularity.log_shares(rows)  # (N, 3)
+    shares = state.popularity.log_shares(rows)  # (N, 3)
     log_price = np.log1p(items.prices[rows])
     age = np.log1p(np.maximum((now - items.published[rows]) / DAY, 0))
     similarity = items.vectors(rows) @ person.recent_vectors.T  # (N, R)
@@ -173,6 +194,7 @@ def compute(
         age,
         log_price,
         log_price - person.mean_log_price,
+        *state.repurchase.columns[rows].T,
         *_similarity(similarity, person.recent_strengths),
     ]
     item_part = np.stack(columns, axis=1).astype(np.float32)

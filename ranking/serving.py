@@ -19,6 +19,7 @@ from safetensors.numpy import load_file
 from safetensors.torch import load_model
 
 from catalog.models import Catalog, EncoderVersion
+from ranking import features
 from ranking.bundle import Bundle, BundleError, open_bundle
 from ranking.covisitation import CoVisitation
 from ranking.encoder import load_encoder, query_vector
@@ -26,6 +27,8 @@ from ranking.errors import RankingFault
 from ranking.item_index import ItemIndex
 from ranking.popularity import HALF_LIVES, Popularity
 from ranking.rankers.gbdt import GbdtRanker
+from ranking.repurchase import Repurchase
+from ranking.sources import union
 from ranking.state import RankingState
 from ranking.types import DAY, FloatArray, IntArray
 from ranking.user_tower import TowerConfig, UserTower, all_item_vectors
@@ -190,7 +193,7 @@ def _open(catalog: Catalog, slot: _Slot, old: RankingState | None) -> Bundle | N
 def _bare(items: ItemIndex, catalog: Catalog) -> RankingState:
     """Encoder and popularity only: how a catalog answers before its first bundle."""
     nothing = Popularity(np.zeros((len(HALF_LIVES), len(items)), dtype=np.float32), 0.0)
-    return RankingState(items, nothing, **_dials(catalog))
+    return RankingState(items, nothing, Repurchase.unknown(len(items)), **_dials(catalog))
 
 
 class _Dials(TypedDict):
@@ -219,14 +222,17 @@ def state_from_bundle(bundle: Bundle, items: ItemIndex, catalog: Catalog) -> Ran
     moved = np.append(place, -1)[tables["neighbours"]].astype(np.int32)
     neighbours[place[place >= 0]] = moved[place >= 0]
     weights[place[place >= 0]] = tables["weights"][place >= 0]
+    repurchase = Repurchase.unknown(len(items))
+    repurchase.columns[place[place >= 0]] = tables["repurchase"][place >= 0]
     tower = load_tower(bundle)
     return RankingState(
         items,
         Popularity(counts, float(bundle.meta.parameters["as_of"])),
+        repurchase,
         covisitation=CoVisitation(neighbours, weights),
         tower=tower,
         tower_items=_tower_items(tower, items, place),
-        ranker=GbdtRanker.load(bundle.file("ranker.ubj")),
+        ranker=GbdtRanker.load(bundle.file("ranker.ubj"), features.names(union.NAMES)),
         bundle_id=bundle.id,
         **_dials(catalog),
     )

@@ -6,6 +6,7 @@ from ranking.covisitation import CoVisitation
 from ranking.item_index import ItemIndex
 from ranking.popularity import Popularity
 from ranking.rankers.gbdt import GbdtRanker
+from ranking.repurchase import Repurchase
 from ranking.types import FloatArray, InteractionLog
 from ranking.user_tower import UserTower
 
@@ -16,6 +17,7 @@ class RankingState:
 
     items: ItemIndex
     popularity: Popularity
+    repurchase: Repurchase
     repeat_consumption: bool
     item_half_life_days: float | None
     diversity: float  # λ of MMR
@@ -30,5 +32,6 @@ class RankingState:
         return replace(
             self,
             popularity=Popularity.fit(log, len(self.items), moment),
+            repurchase=Repurchase.fit(log, len(self.items), moment),
             covisitation=CoVisitation.fit(log, len(self.items), moment),
         )

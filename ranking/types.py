@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float32]
 DAY = 86_400.0  # seconds; all moments are seconds since the epoch
+SESSION_GAP = 1_800.0  # seconds without an interaction that end a session
 
 
 @dataclass(frozen=True)

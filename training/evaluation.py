@@ -20,6 +20,7 @@ from ranking.device import one_thread
 from ranking.filters import allowed_items
 from ranking.pipeline import Trace, rank
 from ranking.popularity import Popularity
+from ranking.repurchase import Repurchase
 from ranking.rerank import diversify
 from ranking.serving import state_from_bundle
 from ranking.sources.tower import tower
@@ -220,6 +221,7 @@ def evaluate_catalog(catalog: Catalog, check: Callable[[], None] = lambda: None)
         state = RankingState(
             items,
             Popularity.fit(log, len(items), split.test_start),
+            Repurchase.unknown(len(items)),
             catalog.repeat_consumption,
             catalog.item_half_life_days,
             catalog.diversity,

@@ -12,7 +12,7 @@ from ranking.rankers.gbdt import Examples
 from ranking.sources import union
 from ranking.sources.union import retrieve
 from ranking.state import RankingState
-from ranking.types import IntArray, InteractionLog, Query, UserContext
+from ranking.types import SESSION_GAP, IntArray, InteractionLog, Query, UserContext
 
 NEGATIVES = 150  # kept a request, drawn from the candidates
 QUERY = Query(catalog_slug="", log=False)
@@ -44,7 +44,7 @@ def past_requests(
         first = start + int(np.searchsorted(times, begin))
         if first == stop or log.timestamps[first] >= end:
             continue
-        gaps = np.diff(log.timestamps[first:stop]) > features.SESSION_GAP
+        gaps = np.diff(log.timestamps[first:stop]) > SESSION_GAP
         last = first + (int(gaps.argmax()) + 1 if gaps.any() else stop - first)
         picked = np.unique(log.rows[first:last][log.weights[first:last] > 0])
         if not repeats:
@@ -92,9 +92,7 @@ def build_examples(
         kept = np.sort(np.concatenate([np.flatnonzero(label), drawn]))
         candidates = candidates.keep(kept)
         person = features.profile(context, state.items)
-        rows.append(
-            features.compute(person, candidates, state.items, state.popularity, context.now)
-        )
+        rows.append(features.compute(state, person, candidates, context.now))
         labels.append(label[kept].astype(np.float32))
         groups.append(len(kept))
     width = len(features.names(union.NAMES))

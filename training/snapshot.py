@@ -52,7 +52,7 @@ class Split:
     """Global points in time, seconds since the epoch: nothing later is known at each of them.
 
     begin … rank_start trains the tower and fills the tables; … valid_start stops the tower early
-    and trains the ranker; … test_start stops the ranker early, and trains its last trees; … end is
+    and trains the ranker; … test_start stops the ranker early, then trains it, too; … end is
     for evaluation only.
     """
 
@@ -126,7 +126,7 @@ def read_log(snapshot: Snapshot, items: ItemIndex, catalog: Catalog) -> Interact
 
 
 def split_by_time(log: InteractionLog, catalog: Catalog) -> Split:
-    """Test and validation: the last two windows of up to 28 days; the ranker's: one and a half.
+    """Test and validation: the last two windows of up to 28 days; the ranker's: two before them.
 
     Raises
     ------
@@ -147,4 +147,4 @@ def split_by_time(log: InteractionLog, catalog: Catalog) -> Split:
             f"All interactions of {catalog.name} happened at the same time, so nothing can be "
             "held back to test on: import them with their timestamps."
         )
-    return Split(begin, end - 3.5 * window, end - 2 * window, end - window, end)
+    return Split(begin, end - 4 * window, end - 2 * window, end - window, end)

@@ -19,6 +19,7 @@ from ranking.encoder import load_encoder
 from ranking.item_index import ItemIndex
 from ranking.popularity import Popularity
 from ranking.rankers.gbdt import Examples, GbdtConfig, GbdtRanker
+from ranking.repurchase import Repurchase
 from ranking.sources import union
 from ranking.state import RankingState
 from ranking.types import InteractionLog
@@ -32,9 +33,9 @@ from training.items import catalog_items
 from training.negatives import window_examples
 from training.snapshot import Snapshot, Split, open_snapshot, read_log, split_by_time, take_snapshot
 
-RANKER_WINDOWS = 6  # from rank_start to valid_start
+RANKER_WINDOWS = 8  # from rank_start to valid_start
 NEWEST_WINDOWS = 4  # as long, from valid_start to test_start
-REQUESTS_A_WINDOW = 1_500  # people drawn for the ranker's examples, a window
+REQUESTS_A_WINDOW = 1_200  # people drawn for the ranker's examples, a window
 VALIDATION_REQUESTS = 2_000
 PARAMETERS = ("epochs", "rounds", "evaluate_people", "promote_if_first")
 
@@ -105,6 +106,7 @@ def _state(
     return RankingState(
         items,
         Popularity.fit(log, len(items), split.rank_start),
+        Repurchase.unknown(len(items)),
         catalog.repeat_consumption,
         catalog.item_half_life_days,
         catalog.diversity,
@@ -116,10 +118,10 @@ def _state(
 def _fit_ranker(
     handle: RunHandle, state: RankingState, log: InteractionLog, split: Split
 ) -> GbdtRanker:
-    """Trees until the validation nDCG stops rising, then as many on the newest examples.
+    """Trees until the validation nDCG stops rising, then as many on all examples.
 
-    The first trees learn from the windows before validation. What people pick changes with the
-    weeks, so the ranker that is kept learns from as many windows, up to where the test begins.
+    The first trees learn from the windows before validation; the ranker that is kept learns from
+    all windows up to where the test begins.
     """
     handle.stage("the ranker's examples", 0.55)
     before = np.linspace(split.rank_start, split.valid_start, RANKER_WINDOWS + 1).tolist()
@@ -145,7 +147,10 @@ def _fit_ranker(
         f"{len(valid_part.groups):,} visits to validate"
     )
     handle.stage("ranker", 0.7)
-    config = GbdtConfig(rounds=int(handle.parameters.get("rounds", GbdtConfig.rounds)))
+    config = GbdtConfig(
+        rounds=int(handle.parameters.get("rounds", GbdtConfig.rounds)),
+        left_out=features.PASSING if state.repeat_consumption else (),
+    )
 
     def on_round(number: int, ndcg: float | None) -> None:
         handle.check()
@@ -156,10 +161,10 @@ def _fit_ranker(
 
     names = features.names(union.NAMES)
     ranker = GbdtRanker.fit(train_part, valid_part, names, config, handle.seed, on_round)
-    latest = Examples.joined([*old_parts, *new_parts][-RANKER_WINDOWS:])
-    ranker = ranker.refitted(latest, config, handle.seed, on_round)
+    everything = Examples.joined([*old_parts, *new_parts])
+    ranker = ranker.refitted(everything, config, handle.seed, on_round)
     handle.log(
-        f"Ranker: {ranker.rounds} trees, grown anew on the newest {len(latest.groups):,} visits"
+        f"Ranker: {ranker.rounds} trees, grown anew on all {len(everything.groups):,} visits"
     )
     best = sorted(ranker.importance().items(), key=lambda pair: -pair[1])[:10]
     handle.log("Ranker: " + ", ".join(f"{name} {share:.0%}" for name, share in best))
@@ -185,6 +190,7 @@ def _publish(
         {
             "item_ids": state.items.ids,
             "popularity": Popularity.fit(log, len(state.items), split.end).counts,
+            "repurchase": Repurchase.fit(log, len(state.items), split.end).columns,
             "neighbours": covisitation.neighbours,
             "weights": covisitation.weights,
         },

@@ -23,7 +23,7 @@ def score(
     if state.ranker is None or query.only_sources or len(candidates) == 0:
         return fused
     person = features.profile(context, state.items)
-    rows = features.compute(person, candidates, state.items, state.popularity, context.now)
+    rows = features.compute(state, person, candidates, context.now)
     known = float((context.weights > 0).sum())
     trust = known / (known + TRUSTED_AFTER)
     ranked = by_rank(state.ranker.score(rows))

@@ -24,11 +24,12 @@ class GbdtConfig:
     rounds: int = 500  # at most; early stopping usually ends before
     patience: int = 40  # rounds without a better nDCG@10 on the validation sessions
     learning_rate: float = 0.06
-    depth: int = 5
+    depth: int = 4
     min_child_weight: float = 20.0
     row_share: float = 0.8
     column_share: float = 0.6
-    reg: float = 5.0  # L2 on leaves
+    reg: float = 20.0  # L2 on leaves
+    left_out: tuple[str, ...] = ()  # how the names begin of features that the trees don't see
 
 
 @dataclass(frozen=True)
@@ -57,16 +58,19 @@ class GbdtRanker:
     candidate.
     """
 
-    def __init__(self, booster: xgboost.Booster) -> None:
+    def __init__(self, booster: xgboost.Booster, names: list[str]) -> None:
         self._booster = booster
         self._booster.set_param({"nthread": 1})
-        self.feature_names: list[str] = list(booster.feature_names or [])
+        self.names = names  # of all columns of the rows that are scored
+        self._seen = _places(names, booster.feature_names or [])
 
     def score(self, features: FloatArray) -> FloatArray:
         """(N, F) → (N,)"""
-        prior = prior_of(features, self.feature_names)
         scores = self._booster.inplace_predict(
-            features, base_margin=prior, validate_features=False, predict_type="margin"
+            features[:, self._seen],
+            base_margin=prior_of(features, self.names),
+            validate_features=False,
+            predict_type="margin",
         )
         return np.asarray(scores, dtype=np.float32)
 
@@ -81,11 +85,11 @@ class GbdtRanker:
         return {name: float(value) / total for name, value in gain.items()}  # type: ignore[arg-type]
 
     @classmethod
-    def load(cls, path: Path) -> "GbdtRanker":
-        """Read what `save` wrote."""
+    def load(cls, path: Path, names: list[str]) -> "GbdtRanker":
+        """Read what `save` wrote, to score rows with these columns."""
         booster = xgboost.Booster()
         booster.load_model(path)
-        return cls(booster)
+        return cls(booster, names)
 
     @classmethod
     def fit(
@@ -101,11 +105,12 @@ class GbdtRanker:
 
         `on_round(round, ndcg)` is called after each tree; what it raises ends the training.
         """
+        seen = [name for name in names if not name.startswith(config.left_out)]
         booster = xgboost.train(
             _parameters(config, seed),
-            _matrix(train, names),
+            _matrix(train, names, seen),
             num_boost_round=config.rounds,
-            evals=[(_matrix(valid, names), "valid")],
+            evals=[(_matrix(valid, names, seen), "valid")],
             verbose_eval=False,
             callbacks=[
                 xgboost.callback.EarlyStopping(
@@ -115,7 +120,7 @@ class GbdtRanker:
             ],
         )
         booster.set_param({"device": "cpu"})
-        return cls(booster)
+        return cls(booster, names)
 
     @property
     def rounds(self) -> int:
@@ -128,12 +133,12 @@ class GbdtRanker:
         """As many trees, grown anew on other examples; no validation is left, so ndcg is None."""
         booster = xgboost.train(
             _parameters(config, seed),
-            _matrix(newest, self.feature_names),
+            _matrix(newest, self.names, [self.names[place] for place in self._seen]),
             num_boost_round=self.rounds,
             callbacks=[_EachRound(on_round)],
         )
         booster.set_param({"device": "cpu"})
-        return GbdtRanker(booster)
+        return GbdtRanker(booster, self.names)
 
 
 def _parameters(config: GbdtConfig, seed: int) -> dict[str, Any]:
@@ -155,8 +160,13 @@ def _parameters(config: GbdtConfig, seed: int) -> dict[str, Any]:
     }
 
 
-def _matrix(part: Examples, names: list[str]) -> xgboost.DMatrix:
-    matrix = xgboost.DMatrix(part.features, part.labels, feature_names=names)
+def _places(names: list[str], chosen: Sequence[str]) -> IntArray:
+    return np.array([names.index(name) for name in chosen], dtype=np.int64)
+
+
+def _matrix(part: Examples, names: list[str], seen: list[str]) -> xgboost.DMatrix:
+    columns = part.features[:, _places(names, seen)]
+    matrix = xgboost.DMatrix(columns, part.labels, feature_names=seen)
     matrix.set_group(part.groups)
     matrix.set_base_margin(prior_of(part.features, names))
     return matrix

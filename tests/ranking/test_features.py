@@ -13,7 +13,7 @@ def row_of(rows: list[int], *events: tuple[int, float, float]) -> dict[str, np.n
     log = log_of((1, 0, 1.0, 1.0), (2, 0, 3.0, 1.0), (2, 4, 3.0, 1.0))
     person = features.profile(context_of(*events), items)
     candidates = empty_candidates(np.array(rows))
-    values = features.compute(person, candidates, items, state(log).popularity, NOW)
+    values = features.compute(state(log, items), person, candidates, NOW)
     names = features.names(NAMES)
     assert values.shape == (len(rows), len(names))
     return dict(zip(names, values.T, strict=True))

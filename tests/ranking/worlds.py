@@ -5,6 +5,7 @@ import numpy as np
 from ranking.covisitation import CoVisitation
 from ranking.item_index import ItemIndex
 from ranking.popularity import Popularity
+from ranking.repurchase import Repurchase
 from ranking.state import RankingState
 from ranking.types import DAY, InteractionLog, UserContext
 
@@ -72,6 +73,7 @@ def state(log: InteractionLog, items: ItemIndex | None = None, **dials: object) 
     return RankingState(
         items,
         Popularity.fit(log, len(items), NOW),
+        Repurchase.fit(log, len(items), NOW),
         covisitation=CoVisitation.fit(log, len(items), NOW),
         **(known | dials),  # type: ignore[arg-type]
     )
