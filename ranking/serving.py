@@ -158,7 +158,7 @@ def _refresh(catalog: Catalog, slot: _Slot) -> None:
         state = replace(old, **_dials(catalog))  # only time has passed
     else:
         bundle = _open(catalog, slot, old)
-        state = state_from_bundle(bundle, items, catalog) if bundle else _bare(items, catalog)
+        state = state_from_bundle(bundle, items, catalog) if bundle else bare_state(items, catalog)
     slot.state = replace(state, popularity=_count(catalog, state.popularity, items))
     slot.items_version = catalog.items_version
     slot.counted_at = time.monotonic()
@@ -190,8 +190,8 @@ def _open(catalog: Catalog, slot: _Slot, old: RankingState | None) -> Bundle | N
     return None
 
 
-def _bare(items: ItemIndex, catalog: Catalog) -> RankingState:
-    """Encoder and popularity only: how a catalog answers before its first bundle."""
+def bare_state(items: ItemIndex, catalog: Catalog) -> RankingState:
+    """No models, nothing counted yet: with popularity, how a catalog answers before any bundle."""
     nothing = Popularity(np.zeros((len(HALF_LIVES), len(items)), dtype=np.float32), 0.0)
     return RankingState(items, nothing, Repurchase.unknown(len(items)), **_dials(catalog))
 

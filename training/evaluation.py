@@ -19,10 +19,8 @@ from ranking.bundle import open_bundle
 from ranking.device import one_thread
 from ranking.filters import allowed_items
 from ranking.pipeline import Trace, rank
-from ranking.popularity import Popularity
-from ranking.repurchase import Repurchase
 from ranking.rerank import diversify
-from ranking.serving import state_from_bundle
+from ranking.serving import bare_state, state_from_bundle
 from ranking.sources.tower import tower
 from ranking.state import RankingState
 from ranking.types import FloatArray, IntArray, InteractionLog, Query, UserContext
@@ -218,14 +216,7 @@ def evaluate_catalog(catalog: Catalog, check: Callable[[], None] = lambda: None)
     else:
         log = read_log(take_snapshot(catalog), items, catalog)
         split = split_by_time(log, catalog)
-        state = RankingState(
-            items,
-            Popularity.fit(log, len(items), split.test_start),
-            Repurchase.unknown(len(items)),
-            catalog.repeat_consumption,
-            catalog.item_half_life_days,
-            catalog.diversity,
-        )
+        state = bare_state(items, catalog)
     with one_thread():
         result = evaluate_state(state, log, split, check)
     return {"catalog": catalog.slug, "bundle": catalog.live_bundle, **result}

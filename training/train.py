@@ -20,6 +20,7 @@ from ranking.item_index import ItemIndex
 from ranking.popularity import Popularity
 from ranking.rankers.gbdt import Examples, GbdtConfig, GbdtRanker
 from ranking.repurchase import Repurchase
+from ranking.serving import bare_state
 from ranking.sources import union
 from ranking.state import RankingState
 from ranking.types import InteractionLog
@@ -61,7 +62,7 @@ def train(handle: RunHandle) -> Path:
     split = split_by_time(log, handle.catalog)
     handle.log(f"{len(log):,} interactions, {len(items):,} items, {split}")
     tower = fit_tower(handle, items, log, split.rank_start, split.valid_start, _tower(handle))
-    state = _state(handle, items, log, split, tower)
+    state = _state(handle, items, tower)
     with one_thread():
         ranker = _fit_ranker(handle, state, log, split)
     state = replace(state, ranker=ranker)
@@ -97,22 +98,10 @@ def _tower(handle: RunHandle) -> TowerTraining:
     return TowerTraining(epochs=int(handle.parameters.get("epochs", TowerTraining.epochs)))
 
 
-def _state(
-    handle: RunHandle, items: ItemIndex, log: InteractionLog, split: Split, tower: UserTower
-) -> RankingState:
+def _state(handle: RunHandle, items: ItemIndex, tower: UserTower) -> RankingState:
     """The models that the ranker's examples are built with; each window has its own statistics."""
-    catalog = handle.catalog
-    rows = np.arange(len(items))
-    return RankingState(
-        items,
-        Popularity.fit(log, len(items), split.rank_start),
-        Repurchase.unknown(len(items)),
-        catalog.repeat_consumption,
-        catalog.item_half_life_days,
-        catalog.diversity,
-        tower=tower,
-        tower_items=all_item_vectors(tower, items.text_vectors, items.text_codes, rows),
-    )
+    vectors = all_item_vectors(tower, items.text_vectors, items.text_codes, np.arange(len(items)))
+    return replace(bare_state(items, handle.catalog), tower=tower, tower_items=vectors)
 
 
 def _fit_ranker(
@@ -147,10 +136,7 @@ def _fit_ranker(
         f"{len(valid_part.groups):,} visits to validate"
     )
     handle.stage("ranker", 0.7)
-    config = GbdtConfig(
-        rounds=int(handle.parameters.get("rounds", GbdtConfig.rounds)),
-        left_out=features.PASSING if state.repeat_consumption else (),
-    )
+    config = ranker_config(state, int(handle.parameters.get("rounds", GbdtConfig.rounds)))
 
     def on_round(number: int, ndcg: float | None) -> None:
         handle.check()
@@ -162,13 +148,19 @@ def _fit_ranker(
     names = features.names(union.NAMES)
     ranker = GbdtRanker.fit(train_part, valid_part, names, config, handle.seed, on_round)
     everything = Examples.joined([*old_parts, *new_parts])
-    ranker = ranker.refitted(everything, config, handle.seed, on_round)
+    config = replace(config, rounds=ranker.rounds)
+    ranker = GbdtRanker.fit(everything, None, names, config, handle.seed, on_round)
     handle.log(
         f"Ranker: {ranker.rounds} trees, grown anew on all {len(everything.groups):,} visits"
     )
     best = sorted(ranker.importance().items(), key=lambda pair: -pair[1])[:10]
     handle.log("Ranker: " + ", ".join(f"{name} {share:.0%}" for name, share in best))
     return ranker
+
+
+def ranker_config(state: RankingState, rounds: int) -> GbdtConfig:
+    """How a catalog's trees grow: where people pick again, without the passing features."""
+    return GbdtConfig(rounds, left_out=features.PASSING if state.repeat_consumption else ())
 
 
 def _publish(

@@ -95,7 +95,7 @@ class GbdtRanker:
     def fit(
         cls,
         train: Examples,
-        valid: Examples,
+        valid: Examples | None,
         names: list[str],
         config: GbdtConfig,
         seed: int,
@@ -103,21 +103,25 @@ class GbdtRanker:
     ) -> "GbdtRanker":
         """Grow trees until nDCG@10 on the validation requests stops rising.
 
-        `on_round(round, ndcg)` is called after each tree; what it raises ends the training.
+        Without validation requests `config.rounds` trees grow. `on_round(round, ndcg)` is called
+        after each tree, ndcg None without validation; what it raises ends the training.
         """
         seen = [name for name in names if not name.startswith(config.left_out)]
+        callbacks: list[xgboost.callback.TrainingCallback] = [_EachRound(on_round)]
+        if valid is not None:
+            callbacks.insert(
+                0,
+                xgboost.callback.EarlyStopping(
+                    rounds=config.patience, metric_name="ndcg@10", maximize=True, save_best=True
+                ),
+            )
         booster = xgboost.train(
             _parameters(config, seed),
             _matrix(train, names, seen),
             num_boost_round=config.rounds,
-            evals=[(_matrix(valid, names, seen), "valid")],
+            evals=[] if valid is None else [(_matrix(valid, names, seen), "valid")],
             verbose_eval=False,
-            callbacks=[
-                xgboost.callback.EarlyStopping(
-                    rounds=config.patience, metric_name="ndcg@10", maximize=True, save_best=True
-                ),
-                _EachRound(on_round),
-            ],
+            callbacks=callbacks,
         )
         booster.set_param({"device": "cpu"})
         return cls(booster, names)
@@ -126,19 +130,6 @@ class GbdtRanker:
     def rounds(self) -> int:
         """How many trees were grown."""
         return int(self._booster.num_boosted_rounds())
-
-    def refitted(
-        self, newest: Examples, config: GbdtConfig, seed: int, on_round: OnRound
-    ) -> "GbdtRanker":
-        """As many trees, grown anew on other examples; no validation is left, so ndcg is None."""
-        booster = xgboost.train(
-            _parameters(config, seed),
-            _matrix(newest, self.names, [self.names[place] for place in self._seen]),
-            num_boost_round=self.rounds,
-            callbacks=[_EachRound(on_round)],
-        )
-        booster.set_param({"device": "cpu"})
-        return GbdtRanker(booster, self.names)
 
 
 def _parameters(config: GbdtConfig, seed: int) -> dict[str, Any]:

@@ -17,7 +17,8 @@ from ranking import serving
 from ranking.bundle import bundle_path
 from ranking.encoder import load_encoder
 from ranking.pipeline import recommend, search
-from ranking.types import Query
+from ranking.types import DAY, Query
+from training.backtest import Backtest, backtest, mean_leads
 from training.errors import TrainingFault
 from training.evaluation import evaluate_catalog, table
 from training.handle import RunHandle
@@ -122,6 +123,19 @@ def test_a_parameter_that_nothing_reads_is_refused_at_once(catalog: Catalog) -> 
     with RunHandle(run, lease) as handle, pytest.raises(TrainingFault, match="no parameter tower"):
         train_and_register(handle)
     assert not ItemVector.objects.exists()
+
+
+def test_months_before_the_test_are_measured_one_by_one(catalog: Catalog) -> None:
+    plan = Backtest(months=2, people=20, requests=20, rounds=5)
+    results = backtest(catalog, plan)
+    newest, older = (result["test_start"] for result in results)
+    assert newest - older == pytest.approx(58 * DAY * 0.12, rel=0.01)
+    assert [result["users"] for result in results] == [20, 20]
+    leads = mean_leads(results)
+    assert list(leads) == ["popularity", "personal popularity", "item-kNN"]
+    assert leads["popularity"] > 0
+    with pytest.raises(TrainingFault, match="reach back for 4 such months"):
+        backtest(catalog, Backtest(months=9))
 
 
 def test_search_finds_by_word_and_forgives_spelling(catalog: Catalog) -> None:

@@ -1,0 +1,60 @@
+"""The trees: what they start from, what they see, and what is kept of them."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ranking.rankers.gbdt import PRIOR, Examples, GbdtConfig, GbdtRanker, prior_of
+
+NAMES = [PRIOR, "age_days", "due"]
+DRAW = np.random.default_rng(0)
+REQUESTS, SIZE = 60, 30
+
+
+def examples() -> Examples:
+    """What is picked is what is due and not old."""
+    rows = DRAW.random((REQUESTS * SIZE, len(NAMES))).astype(np.float32)
+    labels = (rows[:, 2] - rows[:, 1] > 0.5).astype(np.float32)
+    return Examples(rows, labels, np.full(REQUESTS, SIZE))
+
+
+def fitted(**config: object) -> GbdtRanker:
+    settings = GbdtConfig(rounds=20, min_child_weight=1.0, **config)  # type: ignore[arg-type]
+    return GbdtRanker.fit(examples(), examples(), NAMES, settings, 1, lambda *_: None)
+
+
+def test_what_is_left_out_changes_no_score() -> None:
+    rows = examples().features
+    other = rows.copy()
+    other[:, 1] = 0.0
+    blind = fitted(left_out=("age_",))
+    assert blind.score(rows) == pytest.approx(blind.score(other))
+    assert set(blind.importance()) <= {PRIOR, "due"}
+    seeing = fitted()
+    assert not np.allclose(seeing.score(rows), seeing.score(other))
+
+
+def test_no_trees_means_the_prior() -> None:
+    config = GbdtConfig(rounds=1, learning_rate=0.0)
+    ranker = GbdtRanker.fit(examples(), None, NAMES, config, 1, lambda *_: None)
+    rows = examples().features
+    order = np.argsort(-ranker.score(rows), kind="stable")
+    assert order.tolist() == np.argsort(-prior_of(rows, NAMES), kind="stable").tolist()
+
+
+def test_without_validation_all_trees_grow_and_each_is_reported() -> None:
+    told: list[tuple[int, float | None]] = []
+    config = GbdtConfig(rounds=7)
+    ranker = GbdtRanker.fit(examples(), None, NAMES, config, 1, lambda *it: told.append(it))
+    assert ranker.rounds == 7
+    assert told == [(number, None) for number in range(7)]
+
+
+def test_saved_and_loaded_it_scores_alike_among_more_columns(tmp_path: Path) -> None:
+    ranker, rows = fitted(left_out=("age_",)), examples().features
+    ranker.save(tmp_path / "ranker.ubj")
+    wider = ["new", *NAMES]
+    loaded = GbdtRanker.load(tmp_path / "ranker.ubj", wider)
+    more = np.concatenate([np.ones((len(rows), 1), dtype=np.float32), rows], axis=1)
+    assert loaded.score(more) == pytest.approx(ranker.score(rows))

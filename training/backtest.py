@@ -1,0 +1,81 @@
+"""⑬ Month by month: does what a ranker learned before a month hold in it?
+
+For each of some windows before the test, a ranker is grown on the three windows before it and
+measured in it as the test measures a bundle. Features and sizes are chosen by this, not by the
+test. The user tower is left out, to spare its training each time; so is early stopping.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from catalog.models import Catalog
+from ranking import features
+from ranking.device import one_thread
+from ranking.rankers.gbdt import Examples, GbdtRanker
+from ranking.serving import bare_state
+from ranking.sources import union
+from training.errors import TrainingFault
+from training.evaluation import evaluate_state
+from training.items import catalog_items
+from training.negatives import window_examples
+from training.snapshot import Split, read_log, split_by_time, take_snapshot
+from training.train import ranker_config
+
+
+@dataclass(frozen=True)
+class Backtest:
+    """How far back, and how much."""
+
+    months: int = 3  # windows before the test, each as long as it
+    people: int = 700  # at most, measured in each
+    requests: int = 600  # examples' people in each quarter of a window
+    rounds: int = 200  # trees
+    seed: int = 1
+
+
+def backtest(
+    catalog: Catalog, plan: Backtest, check: Callable[[], None] = lambda: None
+) -> list[dict[str, Any]]:
+    """The evaluation of each window, newest first, as `evaluate_state` reports it.
+
+    Raises
+    ------
+    TrainingFault
+        The log does not reach back that far.
+    """
+    items = catalog_items(catalog)
+    log = read_log(take_snapshot(catalog), items, catalog)
+    split = split_by_time(log, catalog)
+    window = split.end - split.test_start
+    if split.test_start - (plan.months + 3) * window < split.begin:
+        most = int((split.test_start - split.begin) / window) - 3
+        raise TrainingFault(f"The interactions reach back for {max(most, 0)} such months only.")
+    names = features.names(union.NAMES)
+    state = bare_state(items, catalog)
+    config = ranker_config(state, plan.rounds)
+    results = []
+    with one_thread():
+        for month in range(1, plan.months + 1):
+            begin = split.test_start - month * window
+            borders = np.linspace(begin - 3 * window, begin, 13).tolist()
+            parts = window_examples(
+                state, log, list(pairwise(borders)), plan.seed, check, plan.requests
+            )
+            examples = Examples.joined(parts)
+            ranker = GbdtRanker.fit(examples, None, names, config, plan.seed, lambda *_: check())
+            then = Split(split.begin, borders[0], begin, begin, begin + window)
+            known = replace(state, ranker=ranker)
+            until = log.before(begin + window)
+            results.append(evaluate_state(known, until, then, check, plan.people, plan.seed))
+    return results
+
+
+def mean_leads(results: list[dict[str, Any]]) -> dict[str, float]:
+    """The pipeline's lead in nDCG@10 over each baseline, averaged over the months."""
+    names = [model["name"] for model in results[0]["models"] if model["pipeline_lead"]]
+    leads = [{model["name"]: model["pipeline_lead"] for model in one["models"]} for one in results]
+    return {name: float(np.mean([lead[name]["value"] for lead in leads])) for name in names}
