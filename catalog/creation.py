@@ -45,11 +45,11 @@ def create_catalog(
 def usual_settings(kind: str) -> dict[str, Any]:
     """What a catalog of this kind begins with: news ages within days, a product stays what it is.
 
-    Fields of Catalog: weights by interaction type, half-lives in days.
+    Fields of Catalog: weights by interaction type, half-life in days, λ of MMR.
     """
     is_news = kind == Catalog.ItemKind.ARTICLE
     return {
         "event_weights": EVENT_WEIGHTS[kind],
-        "popularity_half_life_days": 2.0 if is_news else 30.0,
         "item_half_life_days": 3.0 if is_news else None,
+        "diversity": 0.3 if is_news else 0.1,
     }

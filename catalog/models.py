@@ -61,7 +61,6 @@ class Catalog(models.Model):
     language = models.CharField(max_length=8, default="en")
     repeat_consumption = models.BooleanField(default=False)  # groceries: yes; news: no
     event_weights = models.JSONField(default=dict)  # interaction type → weight, negatives allowed
-    popularity_half_life_days = models.FloatField(default=30.0)  # how fast popularity fades
     item_half_life_days = models.FloatField(null=True, blank=True)  # how fast an item ages
     diversity = models.FloatField(default=0.1)  # λ of MMR: 0 = by score alone, 1 = by novelty alone
     is_simulated = models.BooleanField(default=False)  # its people are made up; pages say so
@@ -78,9 +77,6 @@ class Catalog(models.Model):
         constraints: ClassVar = [
             models.CheckConstraint(
                 condition=Q(diversity__gte=0, diversity__lte=1), name="catalog_diversity_0_1"
-            ),
-            models.CheckConstraint(
-                condition=Q(popularity_half_life_days__gt=0), name="catalog_half_life_positive"
             ),
             models.CheckConstraint(
                 condition=Q(item_kind__in=["product", "article"]), name="catalog_item_kind_known"

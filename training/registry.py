@@ -6,19 +6,25 @@ the authority.
 """
 
 import math
+import shutil
+import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from django.conf import settings
 from django.db import connection, transaction
 
 from catalog.models import Catalog, User
 from ranking.bundle import Bundle, BundleError, bundle_exists, delete_bundle, open_bundle
+from training import runs
 from training.errors import TrainingFault
 from training.models import ModelVersion, Promotion, TrainingRun
 
 CHANNEL = "recsite_bundle"
 QUALITY = "ndcg@10"  # the metric that the gate looks at
 COVERAGE = "coverage@10"
+LEFTOVER_AGE = 86_400.0  # seconds
 KEEP_BUNDLES = 5  # newest ones whose files stay, besides the live one and the one before it
 
 
@@ -183,6 +189,36 @@ def prune(catalog: Catalog) -> list[str]:
         for bundle_id in gone:
             delete_bundle(bundle_id)
     return gone
+
+
+def prune_leftovers() -> list[str]:
+    """Delete the day-old folders and snapshots that nothing refers to; returns their names.
+
+    A process that is killed leaves half a bundle, or one that nobody registered; a snapshot is for
+    the runs that may go on and the bundles that are still there.
+    """
+    versions = ModelVersion.objects.select_related("run")
+    bundles = {version.bundle_id: version for version in versions}
+    live = set(Catalog.objects.values_list("live_bundle", flat=True))
+    digests = set(runs.that_may_go_on().values_list("snapshot_digest", flat=True))
+    digests |= {
+        version.run.snapshot_digest
+        for bundle_id, version in bundles.items()
+        if version.run and bundle_exists(bundle_id)
+    }
+    gone = [
+        *(path for path in _old(settings.BUNDLE_DIR) if path.name not in bundles.keys() | live),
+        *(path for path in _old(settings.SNAPSHOT_DIR) if path.stem not in digests),
+    ]
+    for path in gone:
+        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+    return [path.name for path in gone]
+
+
+def _old(folder: str | Path) -> list[Path]:
+    """What lies in a folder and was not touched for a day."""
+    root, border = Path(folder), time.time() - LEFTOVER_AGE
+    return [path for path in root.glob("*") if path.lstat().st_mtime < border]
 
 
 def _open(bundle_id: str, catalog: Catalog, digest: str) -> Bundle:

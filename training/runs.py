@@ -150,15 +150,18 @@ def tidy() -> None:
         .values("pk")
     )
     encoded.filter(ended_at__lt=Now() - KEEP_ENCODE_RUNS).exclude(pk__in=newest).delete()
-    kept = set(
-        TrainingRun.objects.exclude(ended_at__lt=Now() - KEEP_CHECKPOINTS)
-        .exclude(state=RunState.SUCCEEDED)
-        .values_list("pk", flat=True)
-    )
+    kept = set(that_may_go_on().values_list("pk", flat=True))
     root = Path(settings.RUN_DIR)
     for folder in root.iterdir() if root.is_dir() else ():
         if _as_uuid(folder.name) not in kept:
             shutil.rmtree(folder)
+
+
+def that_may_go_on() -> TrainingRunQuerySet:
+    """Runs that are going on, or failed or were cancelled so lately that somebody may look."""
+    return TrainingRun.objects.exclude(state=RunState.SUCCEEDED).exclude(
+        ended_at__lt=Now() - KEEP_CHECKPOINTS
+    )
 
 
 def run_folder(run_id: uuid.UUID) -> Path:

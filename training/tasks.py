@@ -41,10 +41,11 @@ def prepare_partitions() -> None:
 
 @shared_task
 def tidy() -> None:
-    """Nightly: forget checkpoints, small runs and bundles that nobody can need any more."""
+    """Nightly: forget checkpoints, small runs, bundles and snapshots that nobody needs any more."""
     runs.tidy()
     for catalog in Catalog.objects.all():
         registry.prune(catalog)
+    registry.prune_leftovers()
 
 
 @worker_shutting_down.connect

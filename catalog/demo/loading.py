@@ -55,7 +55,6 @@ def ensure_catalog(
             "item_kind": kind,
             "repeat_consumption": repeat_consumption,
             "is_simulated": is_simulated,
-            "diversity": 0.3 if kind == Catalog.ItemKind.ARTICLE else 0.1,
             **usual_settings(kind),
         },
     )

@@ -1,4 +1,5 @@
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,13 @@ from catalog.models import Catalog, User
 from ranking.bundle import BundleError, BundleMeta, bundle_exists, bundle_path, write_bundle
 from training import registry
 from training.errors import TrainingFault
-from training.models import ModelVersion, Promotion
+from training.models import ModelVersion, Promotion, TrainingRun
 
 
 @pytest.fixture(autouse=True)
 def place(settings: Any, tmp_path: Path) -> None:
     settings.BUNDLE_DIR = tmp_path / "bundles"
+    settings.SNAPSHOT_DIR = tmp_path / "snapshots"
 
 
 @pytest.fixture
@@ -240,6 +242,28 @@ def test_pruning_keeps_the_newest_the_live_and_the_previous(
         True,
     ]
     assert ModelVersion.objects.count() == 5
+
+
+def test_what_nothing_refers_to_goes_after_a_day(shop: Catalog, make: Maker, settings: Any) -> None:
+    version, unregistered = make(shop), make(shop)
+    unregistered.delete()
+    snapshots = Path(settings.SNAPSHOT_DIR)
+    (bundle_path(version.bundle_id).parent / ".new-half").mkdir()
+    snapshots.mkdir()
+    for digest in ("evaluated", "resumed", "learned"):
+        (snapshots / f"{digest}.parquet").touch()
+    TrainingRun.objects.create(catalog=shop, kind="train", snapshot_digest="resumed")
+    version.run = TrainingRun.objects.create(
+        catalog=shop, kind="train", state="succeeded", snapshot_digest="learned"
+    )
+    version.save()
+    assert registry.prune_leftovers() == []  # a run may be about to register it
+    for path in (*snapshots.iterdir(), *bundle_path(version.bundle_id).parent.iterdir()):
+        os.utime(path, (0, 0))
+    gone = {unregistered.bundle_id, ".new-half", "evaluated.parquet"}
+    assert set(registry.prune_leftovers()) == gone
+    assert bundle_exists(version.bundle_id)
+    assert registry.prune_leftovers() == []
 
 
 class TestCommands:
