@@ -13,6 +13,7 @@ SENTENCES = {
     "popular": "Popular now",
     "fresh": "New",
 }
+STAPLE_TIMES = 3  # interactions from which an item is called a staple
 ORDER = ("staples", "covisit", "similar", "tower", "category", "fresh", "popular")
 
 
@@ -33,11 +34,21 @@ def closest_recent(state: RankingState, context: UserContext, rows: IntArray) ->
     return np.where(likeness.max(axis=1) > 0.3, recent[likeness.argmax(axis=1)], -1)
 
 
-def reason(sources: tuple[str, ...], because_of: str) -> str:
-    """A sentence; `because_of` is the title of the recent item that led here, or ''."""
+def reason(sources: tuple[str, ...], because_of: str, times: int) -> str:
+    """A sentence.
+
+    Parameters
+    ----------
+    because_of
+        The title of the recent item that led here, or ''.
+    times
+        How often this person picked, or looked at, this very item.
+    """
     for name in ORDER:
         if name not in sources:
             continue
+        if name == "staples" and times < STAPLE_TIMES:
+            return "From your history"
         if name in ("similar", "covisit"):
             if because_of:
                 return f"Because of “{because_of}”"

@@ -1,7 +1,7 @@
 """③ Text → candidates: full text, spelling forgiven, and meaning, fused by rank."""
 
 import numpy as np
-from django.db import connection
+from django.db import connection, transaction
 
 from catalog.models import Catalog, EncoderVersion
 from ranking.item_index import ItemIndex
@@ -16,6 +16,8 @@ FROM catalog_item, websearch_to_tsquery('english', %s) query
 WHERE catalog_id = %s AND available AND search @@ query
 ORDER BY 2, id LIMIT %s
 """
+# Share of the query's trigrams that a title must hold: “chease” has .57 of cheese's.
+SPELT_ALIKE_SQL = "SELECT set_config('pg_trgm.word_similarity_threshold', '0.5', true)"
 SPELLING_SQL = """
 SELECT id, rank() OVER (ORDER BY word_similarity(%s, title) DESC) - 1, count(*) OVER ()
 FROM catalog_item WHERE catalog_id = %s AND available AND %s <%% title
@@ -57,10 +59,11 @@ def _words(text: str, catalog: Catalog) -> tuple[list[tuple[int, int]], int]:
 
     Items that match equally well share a rank, so that the person's taste orders them.
     """
-    with connection.cursor() as cursor:
+    with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(LEXICAL_SQL, [text, catalog.pk, FOUND_AT_MOST])
         found = cursor.fetchall()
         if not found:
+            cursor.execute(SPELT_ALIKE_SQL)
             cursor.execute(SPELLING_SQL, [text, catalog.pk, text, FOUND_AT_MOST])
             found = cursor.fetchall()
     return [row[:2] for row in found], found[0][2] if found else 0

@@ -66,17 +66,24 @@ _slots_lock = threading.Lock()
 
 
 def current(catalog: Catalog) -> tuple[RankingState, EncoderVersion | None]:
-    """What to rank with now; loads on the first request, refreshes beside later ones."""
+    """What to rank with now; loads where there is nothing yet, refreshes beside later requests."""
     with _slots_lock:
         slot = _slots.setdefault(catalog.pk, _Slot())
-    if slot.state is None:
+    if _shows_nothing(catalog, slot):
         with slot.lock:
-            if slot.state is None:
+            if _shows_nothing(catalog, slot):
                 _refresh(catalog, slot)
     elif _is_old(catalog, slot) and slot.lock.acquire(blocking=False):
         threading.Thread(target=_refresh_beside, args=(catalog, slot), daemon=True).start()
     assert slot.state is not None
     return slot.state, slot.encoder
+
+
+def _shows_nothing(catalog: Catalog, slot: _Slot) -> bool:
+    """Whether it is better to wait than to answer with what is there."""
+    if slot.state is None:
+        return True
+    return len(slot.state.items) == 0 and slot.items_version != catalog.items_version
 
 
 def prepare_process() -> None:

@@ -107,6 +107,11 @@ def price_range(name: str) -> Q:
     return condition
 
 
+def label(name: str, value: str) -> str:
+    """A choice as it stands on the page."""
+    return PRICES[value][0] if name == "price" else value
+
+
 def with_facets(items: ItemQuerySet) -> ItemQuerySet:
     """Items with the attributes that facets narrow by."""
     return items.annotate(brand=KT("attributes__brand"), size=KT("attributes__size"))

@@ -116,7 +116,10 @@ def aisle(request: SiteRequest, slug: str) -> HttpResponse:
         "cards": [Card(item, None) for item in with_catalog(catalog, list(page.object_list))],
         "facets": facets.facets(items, narrowing),
         "narrowing": narrowing,
-        "removals": [(value, narrowing.address((name, value))) for name, value in narrowing.chosen],
+        "removals": [
+            (facets.label(name, value), narrowing.address((name, value)))
+            for name, value in narrowing.chosen
+        ],
         "sorts": facets.SORTS,
         "query": narrowing.address(),
     }

@@ -80,7 +80,8 @@ def test_an_empty_catalog_gives_an_empty_slate() -> None:
 
 
 def test_reasons() -> None:
-    assert explain.reason(("similar", "popular"), "Milk") == "Because of “Milk”"
-    assert explain.reason(("staples", "similar"), "Milk") == "One of your staples"
-    assert explain.reason(("popular",), "") == "Popular now"
-    assert explain.reason((), "") == "Matches your search"
+    assert explain.reason(("similar", "popular"), "Milk", 0) == "Because of “Milk”"
+    assert explain.reason(("staples", "similar"), "Milk", 3) == "One of your staples"
+    assert explain.reason(("staples", "similar"), "Milk", 1) == "From your history"
+    assert explain.reason(("popular",), "", 0) == "Popular now"
+    assert explain.reason((), "", 0) == "Matches your search"

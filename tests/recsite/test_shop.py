@@ -172,6 +172,8 @@ def test_facets_narrow_count_and_stay_in_the_address(client: Client, items: list
     narrow = client.get(address, {"brand": "Store brand", "price": ["1-2", "5-10"]})
     # Store brand: every third number; odd ones 3, 9, 15 … cost 2, 5, 8, 11 …
     assert titles(narrow) == ["Product 09", "Product 15"]
+    chips = [label for label, _ in narrow.context["removals"]]
+    assert chips == ["Store brand", "$1 to $2", "$5 to $10"]
     brand = narrow.context["facets"][0]
     assert {choice.value: choice.count for choice in brand.choices} == {
         "National brand": 4,  # within the prices, whatever the brand

@@ -148,9 +148,19 @@ def test_search_finds_by_word_and_forgives_spelling(catalog: Catalog) -> None:
 
     assert first("hammer") == "hammer"
     assert first("hamer") == "hammer"
+    assert first("hammre") == "hammer"
     assert Item.objects.get(external_id=first("boring holes in a wall")).category == "Tools"
     hostile = search(Query(catalog.slug, text="hammer' OR 1=1 --", size=3))
     assert Item.objects.in_slate_order(hostile.item_ids)[0].external_id == "hammer"
+
+
+def test_who_comes_first_after_the_items_waits_for_them() -> None:
+    empty = Catalog.objects.create(slug="empty", name="Empty", item_kind="product")
+    assert len(serving.current(empty)[0].items) == 0
+    Item.objects.create(catalog=empty, external_id="pear", title="Pear")
+    empty.touch_items()
+    empty.refresh_from_db()
+    assert len(serving.current(empty)[0].items) == 1
 
 
 def test_of_equal_matches_a_guest_sees_first_what_most_people_pick(catalog: Catalog) -> None:
