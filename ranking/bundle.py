@@ -28,7 +28,7 @@ from safetensors import SafetensorError, safe_open
 
 from ranking.errors import RankingFault
 
-FORMAT = 2  # raised when a reader of the last format could not read the next one
+FORMAT = 1  # raised when a reader of the last format could not read the next one
 META = "meta.json"
 WEIGHTS = ".safetensors"
 TREES = (".ubj", ".json")  # XGBoost's own formats
@@ -156,6 +156,15 @@ def bundle_exists(bundle_id: str) -> bool:
     return bool(BUNDLE_ID.fullmatch(bundle_id)) and bundle_path(bundle_id).is_dir()
 
 
+def snapshot_of(bundle_id: str) -> str:
+    """The digest of the snapshot it was trained on; '' if its meta.json cannot be read."""
+    try:
+        text = _read_meta(bundle_path(bundle_id), bundle_id)
+        return _parse_meta(text, bundle_id).snapshot_digest
+    except BundleError:
+        return ""
+
+
 def delete_bundle(bundle_id: str) -> None:
     """Remove a bundle's files; does nothing if they are gone."""
     if bundle_exists(bundle_id):
@@ -232,7 +241,8 @@ def _parse_meta(text: bytes, bundle_id: str) -> BundleMeta:
         values = json.loads(text)
         if values["format"] != FORMAT:
             raise BundleError(
-                f"Bundle {bundle_id} has format {values['format']}; this version reads {FORMAT}."
+                f"Bundle {bundle_id} has format {values['format']}; this version reads {FORMAT}: "
+                "train a new one."
             )
         meta = BundleMeta(**{entry.name: values[entry.name] for entry in fields(BundleMeta)})
     except (ValueError, KeyError, TypeError):

@@ -1,4 +1,4 @@
-"""⑦ What must not be shown: unavailable, hidden, seen where nothing repeats, near-duplicates."""
+"""⑦ What must not be shown: unavailable, unpublished, hidden, seen, near-duplicates."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,10 @@ def allowed_items(
 ) -> tuple[NDArray[np.bool_], dict[str, int]]:
     """Which items may come back at all, and how many each rule takes away. (N,)"""
     items = state.items
-    rules = {"unavailable": items.available}
+    rules = {
+        "unavailable": items.available,
+        "not published yet": ~(items.published > context.now),  # no time of its own: published
+    }
     if query.category:
         rules["other category"] = items.in_category(query.category)
     banned = {

@@ -230,7 +230,8 @@ def state_from_bundle(bundle: Bundle, items: ItemIndex, catalog: Catalog) -> Ran
     neighbours[place[place >= 0]] = moved[place >= 0]
     weights[place[place >= 0]] = tables["weights"][place >= 0]
     repurchase = Repurchase.unknown(len(items))
-    repurchase.columns[place[place >= 0]] = tables["repurchase"][place >= 0]
+    if "repurchase" in tables:  # not in bundles of before it was counted
+        repurchase.columns[place[place >= 0]] = tables["repurchase"][place >= 0]
     tower = load_tower(bundle)
     return RankingState(
         items,

@@ -23,7 +23,7 @@ from training.evaluation import evaluate_state
 from training.items import catalog_items
 from training.negatives import window_examples
 from training.snapshot import Split, read_log, split_by_time, take_snapshot
-from training.train import ranker_config
+from training.train import LEAST_VISITS, ranker_config
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ def backtest(
     window = split.end - split.test_start
     if split.test_start - (plan.months + 3) * window < split.begin:
         most = int((split.test_start - split.begin) / window) - 3
-        raise TrainingFault(f"The interactions reach back for {max(most, 0)} such months only.")
+        raise TrainingFault(f"The interactions reach back for {most} such months only.")
     names = features.names(union.NAMES)
     state = bare_state(items, catalog)
     config = ranker_config(state, plan.rounds)
@@ -66,6 +66,11 @@ def backtest(
                 state, log, list(pairwise(borders)), plan.seed, check, plan.requests
             )
             examples = Examples.joined(parts)
+            if len(examples.groups) < LEAST_VISITS:
+                raise TrainingFault(
+                    f"Before month {month} there are only {len(examples.groups)} visits to learn "
+                    f"ranking from; {LEAST_VISITS} are needed. Ask for fewer months."
+                )
             ranker = GbdtRanker.fit(examples, None, names, config, plan.seed, lambda *_: check())
             then = Split(split.begin, borders[0], begin, begin, begin + window)
             known = replace(state, ranker=ranker)

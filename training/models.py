@@ -1,6 +1,7 @@
 """Training runs, the models that they register, and who promoted what."""
 
 import uuid
+from datetime import timedelta
 from typing import ClassVar
 
 from django.conf import settings
@@ -22,12 +23,20 @@ class RunState(models.TextChoices):
     SUCCEEDED = "succeeded"
 
 
+KEEP_CHECKPOINTS = timedelta(days=7)  # of runs that failed or were cancelled
+
+
 class TrainingRunQuerySet(models.QuerySet["TrainingRun"]):
     """Reads of runs. Times are compared in the database, by its own clock."""
 
     def going_on(self) -> "TrainingRunQuerySet":
         """Runs that something may still happen to."""
         return self.filter(state__in=[RunState.QUEUED, RunState.RUNNING])
+
+    def may_go_on(self) -> "TrainingRunQuerySet":
+        """Runs that are going on, or failed or were cancelled so lately that somebody may look."""
+        unfinished = self.exclude(state=RunState.SUCCEEDED)
+        return unfinished.exclude(ended_at__lt=Now() - KEEP_CHECKPOINTS)
 
     def unheld(self) -> "TrainingRunQuerySet":
         """Runs that are not over and that no process holds: queued, or abandoned by a dead one."""

@@ -6,8 +6,10 @@ the authority.
 """
 
 import math
+import re
 import shutil
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,8 +18,15 @@ from django.conf import settings
 from django.db import connection, transaction
 
 from catalog.models import Catalog, User
-from ranking.bundle import Bundle, BundleError, bundle_exists, delete_bundle, open_bundle
-from training import runs
+from ranking.bundle import (
+    BUNDLE_ID,
+    Bundle,
+    BundleError,
+    bundle_exists,
+    delete_bundle,
+    open_bundle,
+    snapshot_of,
+)
 from training.errors import TrainingFault
 from training.models import ModelVersion, Promotion, TrainingRun
 
@@ -25,6 +34,7 @@ CHANNEL = "recsite_bundle"
 QUALITY = "ndcg@10"  # the metric that the gate looks at
 COVERAGE = "coverage@10"
 LEFTOVER_AGE = 86_400.0  # seconds
+SNAPSHOT = re.compile(r"[0-9a-f]{64}\.parquet")
 KEEP_BUNDLES = 5  # newest ones whose files stay, besides the live one and the one before it
 
 
@@ -195,30 +205,41 @@ def prune_leftovers() -> list[str]:
     """Delete the day-old folders and snapshots that nothing refers to; returns their names.
 
     A process that is killed leaves half a bundle, or one that nobody registered; a snapshot is for
-    the runs that may go on and the bundles that are still there.
+    the runs that may go on and the bundles that are still there. What belongs to no catalog of this
+    database is left alone.
     """
-    versions = ModelVersion.objects.select_related("run")
-    bundles = {version.bundle_id: version for version in versions}
-    live = set(Catalog.objects.values_list("live_bundle", flat=True))
-    digests = set(runs.that_may_go_on().values_list("snapshot_digest", flat=True))
-    digests |= {
-        version.run.snapshot_digest
-        for bundle_id, version in bundles.items()
-        if version.run and bundle_exists(bundle_id)
-    }
-    gone = [
-        *(path for path in _old(settings.BUNDLE_DIR) if path.name not in bundles.keys() | live),
-        *(path for path in _old(settings.SNAPSHOT_DIR) if path.stem not in digests),
-    ]
+    slugs = set(Catalog.objects.values_list("slug", flat=True))
+    known = set(ModelVersion.objects.values_list("bundle_id", flat=True))
+    known |= set(Catalog.objects.values_list("live_bundle", flat=True))
+    gone = [path for path in _old(settings.BUNDLE_DIR) if _is_stray(path.name, slugs, known)]
+    digests = set(TrainingRun.objects.may_go_on().values_list("snapshot_digest", flat=True))
+    digests |= {snapshot_of(bundle_id) for bundle_id in known if bundle_exists(bundle_id)}
+    if slugs:
+        snapshots = _old(settings.SNAPSHOT_DIR)
+        gone += [path for path in snapshots if SNAPSHOT.fullmatch(path.name)]
+    gone = [path for path in gone if path.stem not in digests]
     for path in gone:
-        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
     return [path.name for path in gone]
 
 
+def _is_stray(name: str, slugs: set[str], known: set[str]) -> bool:
+    """Whether a name among the bundles is half a bundle, or an unregistered one of our catalogs."""
+    match = BUNDLE_ID.fullmatch(name)
+    ours = match is not None and match["slug"] in slugs and name not in known
+    return ours or (bool(slugs) and name.startswith((".new-", ".gone-")))
+
+
 def _old(folder: str | Path) -> list[Path]:
-    """What lies in a folder and was not touched for a day."""
-    root, border = Path(folder), time.time() - LEFTOVER_AGE
-    return [path for path in root.glob("*") if path.lstat().st_mtime < border]
+    """What lies in a folder, is no link, and was not touched for a day."""
+    border = time.time() - LEFTOVER_AGE
+    found = [path for path in Path(folder).glob("*") if not path.is_symlink()]
+    with suppress(FileNotFoundError):  # somebody else tidies too; the next night is soon enough
+        return [path for path in found if path.stat().st_mtime < border]
+    return []
 
 
 def _open(bundle_id: str, catalog: Catalog, digest: str) -> Bundle:

@@ -31,7 +31,6 @@ logger = logging.getLogger(__name__)
 WAKE_TASK = "training.tasks.wake_run"
 WAKE_EXPIRES = 60  # seconds; the sweep sends another hint, so old ones need not pile up
 KEEP_ENCODE_RUNS = timedelta(days=7)  # they are many and small
-KEEP_CHECKPOINTS = timedelta(days=7)  # of runs that failed or were cancelled
 
 
 def create_run(
@@ -150,18 +149,11 @@ def tidy() -> None:
         .values("pk")
     )
     encoded.filter(ended_at__lt=Now() - KEEP_ENCODE_RUNS).exclude(pk__in=newest).delete()
-    kept = set(that_may_go_on().values_list("pk", flat=True))
+    kept = set(TrainingRun.objects.may_go_on().values_list("pk", flat=True))
     root = Path(settings.RUN_DIR)
     for folder in root.iterdir() if root.is_dir() else ():
         if _as_uuid(folder.name) not in kept:
             shutil.rmtree(folder)
-
-
-def that_may_go_on() -> TrainingRunQuerySet:
-    """Runs that are going on, or failed or were cancelled so lately that somebody may look."""
-    return TrainingRun.objects.exclude(state=RunState.SUCCEEDED).exclude(
-        ended_at__lt=Now() - KEEP_CHECKPOINTS
-    )
 
 
 def run_folder(run_id: uuid.UUID) -> Path:

@@ -51,7 +51,7 @@ class Snapshot:
 class Split:
     """Global points in time, seconds since the epoch: nothing later is known at each of them.
 
-    begin … rank_start trains the tower and fills the tables; … valid_start stops the tower early
+    begin … rank_start trains the tower; … valid_start stops the tower early
     and trains the ranker; … test_start stops the ranker early, then trains it, too; … end is
     for evaluation only.
     """

@@ -38,6 +38,7 @@ RANKER_WINDOWS = 8  # from rank_start to valid_start
 NEWEST_WINDOWS = 4  # as long, from valid_start to test_start
 REQUESTS_A_WINDOW = 1_200  # people drawn for the ranker's examples, a window
 VALIDATION_REQUESTS = 2_000
+LEAST_VISITS = 20  # to learn ranking from
 PARAMETERS = ("epochs", "rounds", "evaluate_people", "promote_if_first")
 
 
@@ -125,11 +126,11 @@ def _fit_ranker(
     validation = [split.valid_start, split.test_start]
     (valid_part,) = examples(validation, VALIDATION_REQUESTS, handle.seed + 100)
     train_part = Examples.joined(old_parts)
-    if len(train_part.groups) < 20 or len(valid_part.groups) < 5:
+    if len(train_part.groups) < LEAST_VISITS or len(valid_part.groups) < 5:
         raise TrainingFault(
             f"Only {len(train_part.groups)} visits to learn ranking from and "
-            f"{len(valid_part.groups)} to validate it on; 20 and 5 are needed. Until then the site "
-            "ranks by the encoder and popularity."
+            f"{len(valid_part.groups)} to validate it on; {LEAST_VISITS} and 5 are needed. Until "
+            "then the site ranks by the encoder and popularity."
         )
     handle.log(
         f"Ranker: {len(train_part.groups):,} visits with {len(train_part.labels):,} candidates, "
@@ -147,6 +148,7 @@ def _fit_ranker(
 
     names = features.names(union.NAMES)
     ranker = GbdtRanker.fit(train_part, valid_part, names, config, handle.seed, on_round)
+    del train_part, valid_part  # gigabytes, with the next ones
     everything = Examples.joined([*old_parts, *new_parts])
     config = replace(config, rounds=ranker.rounds)
     ranker = GbdtRanker.fit(everything, None, names, config, handle.seed, on_round)

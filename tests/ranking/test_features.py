@@ -27,6 +27,7 @@ def test_counts_recency_and_rhythm_of_an_item() -> None:
     assert found["item_days_since"][0] == pytest.approx(np.log1p(1.0))
     assert found["item_due"][0] == pytest.approx(0.1)
     assert found["item_session_share"][0] == pytest.approx(1.0)
+    assert found["item_by_session"] == pytest.approx([0.93**2 + 0.93 + 1, 0])
     assert np.isnan(found["item_days_since"][1])
     # item 4 is not in item 3's category, but item 6 is: rows modulo 3
     assert row_of([6], (3, 1, 1))["category_count"] == pytest.approx([np.log(2)])
@@ -51,6 +52,12 @@ def test_popularity_price_and_age() -> None:
     assert found["popularity_3d"] == pytest.approx([np.log1p(1e6 * share), 0], rel=1e-5)
     assert found["age_days"] == pytest.approx([np.log1p(5), np.log1p(5)])
     assert found["log_price"][0] == pytest.approx(np.log1p(1.0))
+
+
+def test_how_surely_an_item_is_taken_again() -> None:
+    found = row_of([0, 5])
+    assert np.exp(found["repurchase_rate"]) == pytest.approx([0.4 / 20, 0.02])
+    assert found["repurchase_interval"] == pytest.approx([np.log1p(30), np.log1p(30)])
 
 
 def test_similarity_to_recent_items() -> None:

@@ -40,6 +40,11 @@ def test_the_interval_is_a_mean_of_logarithms() -> None:
     assert interval[1] == pytest.approx(np.log1p(30))
 
 
+def test_what_was_hidden_was_not_taken() -> None:
+    disliked = log_of((1, 0, 9.0, 1.0), (1, 0, 5.0, -1.0))
+    assert np.exp(Repurchase.fit(disliked, 1, NOW).columns[0, 0]) == pytest.approx(0.4 / 20)
+
+
 def test_nothing_after_the_moment_counts() -> None:
     then = Repurchase.fit(LOG, 3, NOW - 55 * DAY).columns
     assert np.exp(then[0, 0]) == pytest.approx((0 + 0.4) / (1 + 20))

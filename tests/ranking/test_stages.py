@@ -10,7 +10,7 @@ from ranking.pipeline import Trace, rank
 from ranking.rerank import diversify
 from ranking.sources.union import empty_candidates
 from ranking.types import Query
-from tests.ranking.worlds import context_of, item_index, log_of, state
+from tests.ranking.worlds import NOW, context_of, item_index, log_of, state
 
 LOG = log_of((1, 0, 1.0, 1.0), (2, 1, 1.0, 1.0), (3, 2, 1.0, 1.0))
 
@@ -28,6 +28,16 @@ def test_hidden_excluded_and_foreign_items_stay_away() -> None:
     allowed, removed = allowed_items(state(LOG), context_of((4, 1, -1)), query)
     assert np.flatnonzero(allowed).tolist() == [5, 7, 8, 10, 11]
     assert removed == {"other category": 4, "hidden": 1, "excluded": 1, "the item itself": 1}
+
+
+def test_what_is_published_later_is_no_candidate_yet() -> None:
+    items = item_index()
+    published = items.published.copy()
+    published[:3] = NOW + 1.0, NOW, np.nan
+    world = state(LOG, replace(items, published=published))
+    allowed, removed = allowed_items(world, context_of((4, 1, 1)), Query(""))
+    assert allowed.tolist() == [False, *[True] * 11]
+    assert removed == {"not published yet": 1}
 
 
 def test_near_duplicates_go_but_own_staples_stay() -> None:

@@ -16,6 +16,8 @@ from training import registry
 from training.errors import TrainingFault
 from training.models import ModelVersion, Promotion, TrainingRun
 
+SNAPSHOT = "a" * 64
+
 
 @pytest.fixture(autouse=True)
 def place(settings: Any, tmp_path: Path) -> None:
@@ -57,7 +59,7 @@ class Maker:
         files = self.folder / f"files-{self.count}"
         files.mkdir(parents=True)
         save_file({"weight": np.full(3, self.count, dtype=np.float32)}, files / "a.safetensors")
-        bundle_id = write_bundle(files, BundleMeta(catalog.slug, "", {}, metrics=metrics))
+        bundle_id = write_bundle(files, BundleMeta(catalog.slug, "", {}, SNAPSHOT, metrics=metrics))
         return registry.register(None, bundle_id, metrics)
 
 
@@ -250,17 +252,15 @@ def test_what_nothing_refers_to_goes_after_a_day(shop: Catalog, make: Maker, set
     snapshots = Path(settings.SNAPSHOT_DIR)
     (bundle_path(version.bundle_id).parent / ".new-half").mkdir()
     snapshots.mkdir()
-    for digest in ("evaluated", "resumed", "learned"):
+    evaluated, resumed, learned = "e" * 64, "d" * 64, SNAPSHOT
+    for digest in (evaluated, resumed, learned):
         (snapshots / f"{digest}.parquet").touch()
-    TrainingRun.objects.create(catalog=shop, kind="train", snapshot_digest="resumed")
-    version.run = TrainingRun.objects.create(
-        catalog=shop, kind="train", state="succeeded", snapshot_digest="learned"
-    )
-    version.save()
+    (snapshots / "notes.txt").touch()
+    TrainingRun.objects.create(catalog=shop, kind="train", snapshot_digest=resumed)
     assert registry.prune_leftovers() == []  # a run may be about to register it
     for path in (*snapshots.iterdir(), *bundle_path(version.bundle_id).parent.iterdir()):
         os.utime(path, (0, 0))
-    gone = {unregistered.bundle_id, ".new-half", "evaluated.parquet"}
+    gone = {unregistered.bundle_id, ".new-half", f"{evaluated}.parquet"}
     assert set(registry.prune_leftovers()) == gone
     assert bundle_exists(version.bundle_id)
     assert registry.prune_leftovers() == []

@@ -17,7 +17,7 @@ def test_the_last_windows_are_held_back() -> None:
     window = 99 * DAY * 0.12
     assert split.end - split.test_start == pytest.approx(window, rel=1e-3)
     assert split.test_start - split.valid_start == pytest.approx(window, rel=1e-3)
-    assert split.rank_start < split.valid_start
+    assert split.valid_start - split.rank_start == pytest.approx(2 * window, rel=1e-3)
 
 
 def test_too_little_is_said_with_figures() -> None:

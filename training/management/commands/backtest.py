@@ -7,6 +7,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from ranking.errors import RankingFault
 from training.backtest import Backtest, backtest, mean_leads
 from training.console import find_catalog
 from training.errors import TrainingFault
@@ -29,7 +30,7 @@ class Command(BaseCommand):
         plan = Backtest(months=options["months"], people=options["people"])
         try:
             results = backtest(catalog, plan)
-        except TrainingFault as fault:
+        except (TrainingFault, RankingFault) as fault:
             raise CommandError(str(fault)) from fault
         if catalog.is_simulated:
             self.stdout.write("Its people are simulated: these figures are no evidence of quality.")
