@@ -7,7 +7,7 @@ from ranking.rankers.fusion import fuse
 from ranking.state import RankingState
 from ranking.types import Candidates, FloatArray, Query, UserContext
 
-TRUSTED_AFTER = 5.0  # interactions at which ranker and fusion weigh the same
+TRUSTED_AFTER = 5.0  # purchases' worth of history at which ranker and fusion weigh the same
 
 
 def score(
@@ -16,15 +16,15 @@ def score(
     """One score in 0 … 1 for each candidate, higher is better. (N,)
 
     A shelf that asks for certain sources ("similar to this") is ordered by them. Else the ranker
-    decides; it learned from people with histories, so for somebody with n interactions it weighs
-    n / (n + TRUSTED_AFTER), and the fusion of the sources the rest.
+    decides; it learned from people with histories, so for somebody whose interactions weigh n
+    together it weighs n / (n + TRUSTED_AFTER), and the fusion of the sources the rest.
     """
     fused = by_rank(fuse(candidates))
     if state.ranker is None or query.only_sources or len(candidates) == 0:
         return fused
     person = features.profile(context, state.items)
     rows = features.compute(state, person, candidates, context.now)
-    known = float((context.weights > 0).sum())
+    known = float(context.weights.clip(min=0.0).sum())
     trust = known / (known + TRUSTED_AFTER)
     ranked = by_rank(state.ranker.score(rows))
     return (trust * ranked + (1.0 - trust) * fused).astype(np.float32)
