@@ -133,7 +133,7 @@ def _finish(
     because = explain.closest_recent(state, context, chosen.rows)
     wanted = [int(state.items.ids[row]) for row in because if row >= 0]
     titles = dict(Item.objects.filter(pk__in=wanted).values_list("pk", "title")) if wanted else {}
-    times = np.bincount(context.rows[context.weights > 0], minlength=len(state.items))
+    own = context.rows[context.weights > 0]
     items = []
     for place, row in enumerate(chosen.rows):
         sources = explain.sources_of(chosen, place)
@@ -145,7 +145,7 @@ def _finish(
                 score=round(float(chosen.scores[place]), 6),
                 propensity=1.0,  # nothing is drawn by chance
                 sources=sources,
-                reason=explain.reason(sources, title, int(times[row])),
+                reason=explain.reason(sources, title, int((own == row).sum())),
             )
         )
     slate = Slate(uuid.uuid4(), tuple(items), state.bundle_id, tuple(trace.stages), total)

@@ -59,13 +59,14 @@ def _words(text: str, catalog: Catalog) -> tuple[list[tuple[int, int]], int]:
 
     Items that match equally well share a rank, so that the person's taste orders them.
     """
-    with transaction.atomic(), connection.cursor() as cursor:
+    with connection.cursor() as cursor:
         cursor.execute(LEXICAL_SQL, [text, catalog.pk, FOUND_AT_MOST])
         found = cursor.fetchall()
         if not found:
-            cursor.execute(SPELT_ALIKE_SQL)
-            cursor.execute(SPELLING_SQL, [text, catalog.pk, text, FOUND_AT_MOST])
-            found = cursor.fetchall()
+            with transaction.atomic():  # as long as the threshold is to hold
+                cursor.execute(SPELT_ALIKE_SQL)
+                cursor.execute(SPELLING_SQL, [text, catalog.pk, text, FOUND_AT_MOST])
+                found = cursor.fetchall()
     return [row[:2] for row in found], found[0][2] if found else 0
 
 

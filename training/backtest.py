@@ -23,7 +23,7 @@ from training.evaluation import evaluate_state
 from training.items import catalog_items
 from training.negatives import window_examples
 from training.snapshot import Split, read_log, split_by_time, take_snapshot
-from training.train import LEAST_VISITS, ranker_config
+from training.train import LEAST_VISITS, NEWEST_WINDOWS, RANKER_WINDOWS, ranker_config
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,9 @@ def backtest(
     with one_thread():
         for month in range(1, plan.months + 1):
             begin = split.test_start - month * window
-            borders = np.linspace(begin - 3 * window, begin, 13).tolist()
+            borders = np.linspace(
+                begin - 3 * window, begin, RANKER_WINDOWS + NEWEST_WINDOWS + 1
+            ).tolist()
             parts = window_examples(
                 state, log, list(pairwise(borders)), plan.seed, check, plan.requests
             )

@@ -209,15 +209,15 @@ def prune_leftovers() -> list[str]:
     database is left alone.
     """
     slugs = set(Catalog.objects.values_list("slug", flat=True))
+    if not slugs:
+        return []
     known = set(ModelVersion.objects.values_list("bundle_id", flat=True))
     known |= set(Catalog.objects.values_list("live_bundle", flat=True))
     gone = [path for path in _old(settings.BUNDLE_DIR) if _is_stray(path.name, slugs, known)]
     digests = set(TrainingRun.objects.may_go_on().values_list("snapshot_digest", flat=True))
     digests |= {snapshot_of(bundle_id) for bundle_id in known if bundle_exists(bundle_id)}
-    if slugs:
-        snapshots = _old(settings.SNAPSHOT_DIR)
-        gone += [path for path in snapshots if SNAPSHOT.fullmatch(path.name)]
-    gone = [path for path in gone if path.stem not in digests]
+    snapshots = [path for path in _old(settings.SNAPSHOT_DIR) if SNAPSHOT.fullmatch(path.name)]
+    gone += [path for path in snapshots if path.stem not in digests]
     for path in gone:
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)
@@ -230,7 +230,7 @@ def _is_stray(name: str, slugs: set[str], known: set[str]) -> bool:
     """Whether a name among the bundles is half a bundle, or an unregistered one of our catalogs."""
     match = BUNDLE_ID.fullmatch(name)
     ours = match is not None and match["slug"] in slugs and name not in known
-    return ours or (bool(slugs) and name.startswith((".new-", ".gone-")))
+    return ours or name.startswith((".new-", ".gone-"))
 
 
 def _old(folder: str | Path) -> list[Path]:

@@ -51,9 +51,8 @@ class Snapshot:
 class Split:
     """Global points in time, seconds since the epoch: nothing later is known at each of them.
 
-    begin … rank_start trains the tower; … valid_start stops the tower early
-    and trains the ranker; … test_start stops the ranker early, then trains it, too; … end is
-    for evaluation only.
+    begin … rank_start trains the tower; … valid_start stops the tower early and trains the ranker;
+    … test_start stops the ranker early, then trains it, too; … end is for evaluation only.
     """
 
     begin: float

@@ -148,7 +148,7 @@ def _fit_ranker(
 
     names = features.names(union.NAMES)
     ranker = GbdtRanker.fit(train_part, valid_part, names, config, handle.seed, on_round)
-    del train_part, valid_part  # gigabytes, with the next ones
+    del train_part, valid_part  # large, and so is what comes now
     everything = Examples.joined([*old_parts, *new_parts])
     config = replace(config, rounds=ranker.rounds)
     ranker = GbdtRanker.fit(everything, None, names, config, handle.seed, on_round)
