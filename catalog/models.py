@@ -1,7 +1,8 @@
-"""What is stored: catalogs, items and their vectors, users, interactions, slates."""
+"""What is stored: catalogs, items, their vectors and offers, users, interactions, slates."""
 
 import uuid
 from collections.abc import Sequence
+from datetime import datetime
 from typing import ClassVar
 
 from django.contrib.auth.models import AbstractUser
@@ -138,6 +139,13 @@ class ItemQuerySet(models.QuerySet["Item"]):
         """Items in this category or below it."""
         return self.filter(Q(category=path) | Q(category__startswith=f"{path} > "))
 
+    def with_offers(self, moment: datetime) -> "ItemQuerySet":
+        """The same items with `on_offer`, true or false; no query of its own."""
+        offers = Offer.objects.active(moment).filter(
+            item=models.OuterRef("pk"), kind=Offer.ON_OFFER
+        )
+        return self.annotate(on_offer=models.Exists(offers))
+
 
 class Item(models.Model):
     """A shop product or a news article."""
@@ -205,6 +213,42 @@ class Item(models.Model):
     def department(self) -> str:
         """The first part of the category path."""
         return self.category.split(" > ")[0]
+
+
+class OfferQuerySet(models.QuerySet["Offer"]):
+    """Reads of offers."""
+
+    def active(self, moment: datetime) -> "OfferQuerySet":
+        """Those that hold at this moment; an item may have several, of one kind too."""
+        return self.filter(starts_at__lte=moment, ends_at__gt=moment)
+
+
+class Offer(models.Model):
+    """A time during which a shop promotes an item. Written by the importers only."""
+
+    ON_OFFER = "mailer"  # the kind that pages tell visitors of
+
+    # Both keys are the beginning of an index below, and need none of their own.
+    catalog = models.ForeignKey(
+        Catalog, on_delete=models.CASCADE, related_name="offers", db_index=False
+    )
+    item = models.ForeignKey(Item, on_delete=models.CASCADE, related_name="offers", db_index=False)
+    kind = models.CharField(max_length=32)  # mailer, display, or what a shop calls it
+    starts_at = models.DateTimeField()
+    ends_at = models.DateTimeField()  # the first moment after it
+
+    objects = OfferQuerySet.as_manager()
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint("item", "kind", "starts_at", name="offer_unique"),
+            models.CheckConstraint(
+                condition=Q(ends_at__gt=F("starts_at")), name="offer_ends_after_its_start"
+            ),
+        ]
+        indexes: ClassVar = [
+            models.Index(fields=["catalog", "ends_at", "starts_at"], name="offer_by_time"),
+        ]
 
 
 class EncoderVersion(models.Model):

@@ -14,7 +14,7 @@ SENTENCES = {
     "fresh": "New",
 }
 STAPLE_TIMES = 3  # interactions from which an item is called a staple
-ORDER = ("staples", "covisit", "similar", "tower", "category", "fresh", "popular")
+ORDER = ("staples", "covisit", "markov", "ease", "similar", "tower", "category", "fresh", "popular")
 
 
 def sources_of(candidates: Candidates, place: int) -> tuple[str, ...]:
@@ -49,7 +49,7 @@ def reason(sources: tuple[str, ...], because_of: str, times: int) -> str:
             continue
         if name == "staples" and times < STAPLE_TIMES:
             return "From your history"
-        if name in ("similar", "covisit"):
+        if name in ("similar", "covisit", "markov", "ease"):
             if because_of:
                 return f"Because of “{because_of}”"
             continue

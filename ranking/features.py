@@ -2,9 +2,9 @@
 
 A row describes one candidate for one person at one moment: X, what the person did (counts, recency
 and rhythm by item, category, department and brand); Y, what the item is and how it is doing (price,
-age, popularity at three speeds, how surely it is taken again); Z, the context (hour, weekday, how
-long since the last visit); and the crosses (similarity of history and candidate, and each source's
-score and rank).
+age, popularity at three speeds, how surely it is taken again, whether it is on offer); Z, the
+context (hour, weekday, how long since the last visit); and the crosses (similarity of history and
+candidate, and each source's score and rank).
 """
 
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ranking import repurchase
+from ranking import offers, repurchase
 from ranking.item_index import ItemIndex
 from ranking.state import RankingState
 from ranking.types import DAY, SESSION_GAP, Candidates, FloatArray, IntArray, UserContext
@@ -42,6 +42,7 @@ NAMES: tuple[str, ...] = (
     "log_price",
     "price_gap",
     *repurchase.NAMES,
+    *offers.NAMES,
     "similarity_max",
     "similarity_mean",
     "similarity_recent",
@@ -50,6 +51,7 @@ NAMES: tuple[str, ...] = (
     "days_since_session",
     "session_rhythm",
     "repeat_rate",
+    "offer_share",
     "hour",
     "weekday",
 )
@@ -62,6 +64,8 @@ PASSING = (
     "category_score",
     "category_rank",
     "covisit_",
+    "markov_",
+    "ease_",
     "fresh_",
     "age_days",
     "log_price",
@@ -95,7 +99,7 @@ class Profile:
     recent_vectors: FloatArray  # (R, D) of the most recent items, newest first
     recent_strengths: FloatArray  # (R,) fading by rank
     mean_log_price: float
-    scalars: FloatArray  # (7,) the last seven of NAMES
+    scalars: FloatArray  # (8,) the last eight of NAMES
 
 
 def sessions(timestamps: NDArray[np.float64]) -> IntArray:
@@ -158,6 +162,7 @@ def profile(context: UserContext, items: ItemIndex) -> Profile:
         gap,
         rhythm,
         1.0 - len(np.unique(rows)) / len(rows) if len(rows) else np.nan,
+        (items.offers.active(rows, context.timestamps) > 0).mean() if len(rows) else np.nan,
         moment % 24,
         (moment // 24 + 3) % 7,  # 1970-01-01 was a Thursday; 0 = Monday
     ]
@@ -195,6 +200,7 @@ def compute(state: RankingState, person: Profile, candidates: Candidates, now: f
         log_price,
         log_price - person.mean_log_price,
         *state.repurchase.columns[rows].T,
+        *items.offers.columns(rows, now).T,
         *_similarity(similarity, person.recent_strengths),
     ]
     item_part = np.stack(columns, axis=1).astype(np.float32)

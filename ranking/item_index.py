@@ -9,6 +9,7 @@ from django.db import connection
 from numpy.typing import NDArray
 
 from catalog.models import Catalog, EncoderVersion
+from ranking.offers import Offers
 from ranking.types import FloatArray, IntArray
 
 ITEMS_SQL = """
@@ -17,6 +18,10 @@ SELECT item.id, item.category,
        item.price::float8, extract(epoch FROM item.published_at)::float8, item.available,
        item.text_digest
 FROM catalog_item item WHERE item.catalog_id = %s ORDER BY item.id
+"""
+OFFERS_SQL = """
+SELECT item_id, extract(epoch FROM starts_at)::float8, extract(epoch FROM ends_at)::float8
+FROM catalog_offer WHERE catalog_id = %s
 """
 VECTORS_SQL = """
 SELECT DISTINCT ON (vector.text_digest) vector.text_digest, vector.vector
@@ -43,6 +48,7 @@ class ItemIndex:
     published: NDArray[np.float64]  # (N,) seconds since the epoch, NaN where unknown
     available: NDArray[np.bool_]  # (N,)
     category_names: tuple[str, ...] = ()  # by category code
+    offers: Offers = field(default_factory=Offers.none)
     has_vector: NDArray[np.bool_] = field(init=False, repr=False)  # (N,)
 
     def __post_init__(self) -> None:
@@ -74,13 +80,16 @@ class ItemIndex:
         with connection.cursor() as cursor:
             cursor.execute(ITEMS_SQL, [catalog.pk])
             rows = cursor.fetchall()
+            cursor.execute(OFFERS_SQL, [catalog.pk])
+            offers = np.array(cursor.fetchall(), dtype=np.float64).reshape(-1, 3)
         columns: list[tuple[Any, ...]] = list(zip(*rows, strict=True)) or [()] * 7
         ids, paths, brands, prices, published, available, digests = columns
         category_names, categories = _codes(paths)
         _, departments = _codes([path.split(" > ")[0] for path in paths])
         texts, text_codes = np.unique(np.array(digests, dtype="U32"), return_inverse=True)
+        index = np.array(ids, dtype=np.int64)
         return cls(
-            ids=np.array(ids, dtype=np.int64),
+            ids=index,
             text_codes=text_codes.astype(np.int64),
             text_vectors=_text_vectors(catalog, encoder, texts),
             categories=categories,
@@ -90,6 +99,7 @@ class ItemIndex:
             published=np.array(published, dtype=np.float64),
             available=np.array(available, dtype=bool),
             category_names=category_names,
+            offers=Offers.of(np.searchsorted(index, offers[:, 0].astype(np.int64)), *offers.T[1:]),
         )
 
 

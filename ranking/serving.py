@@ -9,22 +9,24 @@ import json
 import logging
 import threading
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from typing import TypedDict
+from typing import Any, TypedDict
 
 import numpy as np
 import torch
 from django.db import DatabaseError, connection
+from numpy.typing import NDArray
 from safetensors.numpy import load_file
 from safetensors.torch import load_model
 
 from catalog.models import Catalog, EncoderVersion
 from ranking import features
 from ranking.bundle import Bundle, BundleError, open_bundle
-from ranking.covisitation import CoVisitation
 from ranking.encoder import load_encoder, query_vector
 from ranking.errors import RankingFault
 from ranking.item_index import ItemIndex
+from ranking.neighbours import Neighbours
 from ranking.popularity import HALF_LIVES, Popularity
 from ranking.rankers.gbdt import GbdtRanker
 from ranking.repurchase import Repurchase
@@ -224,11 +226,6 @@ def state_from_bundle(bundle: Bundle, items: ItemIndex, catalog: Catalog) -> Ran
     place = items.rows_of(tables["item_ids"])  # (M,) rows of the bundle's items today, −1 = gone
     counts = np.zeros((len(HALF_LIVES), len(items)), dtype=np.float32)
     counts[:, place[place >= 0]] = tables["popularity"][:, place >= 0]
-    neighbours = np.full((len(items), tables["neighbours"].shape[1]), -1, dtype=np.int32)
-    weights = np.zeros(neighbours.shape, dtype=np.float32)
-    moved = np.append(place, -1)[tables["neighbours"]].astype(np.int32)
-    neighbours[place[place >= 0]] = moved[place >= 0]
-    weights[place[place >= 0]] = tables["weights"][place >= 0]
     repurchase = Repurchase.unknown(len(items))
     if "repurchase" in tables:  # not in bundles of before it was counted
         repurchase.columns[place[place >= 0]] = tables["repurchase"][place >= 0]
@@ -237,13 +234,26 @@ def state_from_bundle(bundle: Bundle, items: ItemIndex, catalog: Catalog) -> Ran
         items,
         Popularity(counts, float(bundle.meta.parameters["as_of"])),
         repurchase,
-        covisitation=CoVisitation(neighbours, weights),
+        neighbours={
+            name: table.moved(place, len(items)) for name, table in _neighbours(bundle, tables)
+        },
         tower=tower,
         tower_items=_tower_items(tower, items, place),
         ranker=GbdtRanker.load(bundle.file("ranker.ubj"), features.names(union.NAMES)),
         bundle_id=bundle.id,
         **_dials(catalog),
     )
+
+
+def _neighbours(
+    bundle: Bundle, tables: dict[str, NDArray[Any]]
+) -> Iterator[tuple[str, Neighbours]]:
+    """The tables of neighbours by source, over the bundle's own rows."""
+    for name, recipe in bundle.meta.parameters.get("recipes", {}).items():
+        table = (tables[f"{name}.rows"], tables[f"{name}.weights"])
+        yield name, Neighbours(*table, recipe["fading"])
+    if "neighbours" in tables:  # as bundles were written when there was one table
+        yield "covisit", Neighbours(tables["neighbours"], tables["weights"], 10.0)
 
 
 def load_tower(bundle: Bundle) -> UserTower:

@@ -1,14 +1,27 @@
 """Everything in memory that ranks for one catalog, at one moment; never changed, only replaced."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from ranking.covisitation import CoVisitation
+from ranking.ease import Ease
 from ranking.item_index import ItemIndex
+from ranking.neighbours import Neighbours
 from ranking.popularity import Popularity
 from ranking.rankers.gbdt import GbdtRanker
 from ranking.repurchase import Repurchase
 from ranking.types import FloatArray, InteractionLog
 from ranking.user_tower import UserTower
+
+Recipe = CoVisitation | Ease  # how a table of neighbours is made from a log
+
+
+def usual_recipes() -> dict[str, Recipe]:
+    """The tables by the source that reads them, as they are made where nothing was tuned."""
+    return {
+        "covisit": CoVisitation(),
+        "markov": CoVisitation(window=10, step_fading=0.9, reverse=0.0, damping=0.2),
+        "ease": Ease(),
+    }
 
 
 @dataclass(frozen=True)
@@ -21,7 +34,8 @@ class RankingState:
     repeat_consumption: bool
     item_half_life_days: float | None
     diversity: float  # λ of MMR
-    covisitation: CoVisitation | None = None
+    recipes: dict[str, Recipe] = field(default_factory=usual_recipes)
+    neighbours: dict[str, Neighbours] = field(default_factory=dict)  # by source, as the recipes
     tower: UserTower | None = None
     tower_items: FloatArray | None = None  # (N, d) items as the tower sees them
     ranker: GbdtRanker | None = None
@@ -29,9 +43,10 @@ class RankingState:
 
     def as_of(self, log: InteractionLog, moment: float) -> "RankingState":
         """The same models with the statistics that were known at this moment."""
+        size = len(self.items)
         return replace(
             self,
-            popularity=Popularity.fit(log, len(self.items), moment),
-            repurchase=Repurchase.fit(log, len(self.items), moment),
-            covisitation=CoVisitation.fit(log, len(self.items), moment),
+            popularity=Popularity.fit(log, size, moment),
+            repurchase=Repurchase.fit(log, size, moment),
+            neighbours={name: made.fit(log, size, moment) for name, made in self.recipes.items()},
         )

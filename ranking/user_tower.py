@@ -50,6 +50,8 @@ class UserTower(nn.Module):
         layer = nn.TransformerEncoderLayer(
             width, config.heads, 4 * width, config.dropout, batch_first=True, norm_first=True
         )
+        layer.self_attn.dropout = 0.0  # drawing the zeros takes longer than the attention, and
+        layer.dropout.p = 0.0  # those of what each half of a layer adds are enough
         self.layers = nn.TransformerEncoder(layer, config.layers, enable_nested_tensor=False)
         self.drop = nn.Dropout(config.dropout)
         self.out_norm = nn.LayerNorm(width)
@@ -77,7 +79,8 @@ class UserTower(nn.Module):
         back = (lengths.unsqueeze(1) - 1 - place).clamp(0, self.config.length - 1)  # (B, L)
         x = items + self.positions(back) + self.types(types) + self.gaps(gaps)  # (B, L, d)
         causal = torch.triu(torch.ones(steps, steps, dtype=torch.bool, device=x.device), 1)
-        x = self.layers(self.drop(x), mask=causal)  # (B, L, d); padding follows, so is never seen
+        # (B, L, d); padding follows, so is never seen
+        x = self.layers(self.drop(x), mask=causal, is_causal=True)
         out: Tensor = self.out_norm(x)
         return out
 

@@ -3,6 +3,8 @@
 import uuid
 from dataclasses import dataclass
 
+from django.utils import timezone
+
 from catalog.models import Catalog, Item
 from ranking import pipeline
 from ranking.types import Query
@@ -57,9 +59,10 @@ def recommended(
     """
     slate = pipeline.search(query) if query.text else pipeline.recommend(query)
     places = {place.item_id: place for place in slate.items}
+    items = Item.objects.with_offers(timezone.now()).in_slate_order(slate.item_ids)
     cards = tuple(
         Card(item, places[item.pk].position, places[item.pk].reason if reasons else "")
-        for item in with_catalog(catalog, Item.objects.in_slate_order(slate.item_ids))
+        for item in with_catalog(catalog, items)
     )
     return Shelf(key, title, cards, slate.id, note, refresh_url, slate.total)
 

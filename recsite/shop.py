@@ -7,6 +7,7 @@ from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import path
+from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET
 
@@ -94,8 +95,8 @@ def aisle(request: SiteRequest, slug: str) -> HttpResponse:
     inside = Item.objects.filter(catalog=catalog, available=True).in_category(here.path)
     items = facets.with_facets(inside)
     matching = items.filter(narrowing.filters())
-    in_order = facets.ordered(matching, narrowing.sort).defer("body", "search")
-    page = page_of(request, in_order, matching.count())
+    in_order = facets.ordered(matching, narrowing.sort).with_offers(timezone.now())
+    page = page_of(request, in_order.defer("body", "search"), matching.count())
     picked = None
     if page.number == 1 and not narrowing.chosen:
         query = Query(
@@ -143,7 +144,8 @@ def page_of(request: HttpRequest, items: QuerySet[Item], count: int) -> Any:
 @require_GET
 def product(request: SiteRequest, item_id: int) -> HttpResponse:
     """One product, and what goes with it."""
-    item = get_object_or_404(Item.objects.select_related("catalog"), pk=item_id, catalog__slug=SLUG)
+    items = Item.objects.with_offers(timezone.now()).select_related("catalog")
+    item = get_object_or_404(items, pk=item_id, catalog__slug=SLUG)
     catalog = item.catalog
     was_click = feedback.log_click(request, item)
     together = shelf(

@@ -7,7 +7,6 @@ test. The user tower is left out, to spare its training each time; so is early s
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -20,10 +19,11 @@ from ranking.serving import bare_state
 from ranking.sources import union
 from training.errors import TrainingFault
 from training.evaluation import evaluate_state
+from training.fit_ranker import LEAST_VISITS, ranker_config
 from training.items import catalog_items
-from training.negatives import window_examples
-from training.snapshot import Split, read_log, split_by_time, take_snapshot
-from training.train import LEAST_VISITS, NEWEST_WINDOWS, RANKER_WINDOWS, ranker_config
+from training.negatives import fold_examples
+from training.snapshot import read_log, take_snapshot
+from training.splits import Moments, split_by_time, time_split
 
 
 @dataclass(frozen=True)
@@ -61,12 +61,13 @@ def backtest(
     with one_thread():
         for month in range(1, plan.months + 1):
             begin = split.test_start - month * window
-            borders = np.linspace(
-                begin - 3 * window, begin, RANKER_WINDOWS + NEWEST_WINDOWS + 1
-            ).tolist()
-            parts = window_examples(
-                state, log, list(pairwise(borders)), plan.seed, check, plan.requests
+            moments = Moments(
+                split.begin, begin - 3 * window, begin - window, begin, begin + window
             )
+            until = log.before(moments.end)
+            then = time_split(until, moments, repeats=catalog.repeat_consumption)
+            folds = [*then.train, *then.newest]
+            parts = fold_examples(state, until, folds, plan.seed, check, plan.requests)
             examples = Examples.joined(parts)
             if len(examples.groups) < LEAST_VISITS:
                 raise TrainingFault(
@@ -74,9 +75,7 @@ def backtest(
                     f"ranking from; {LEAST_VISITS} are needed. Ask for fewer months."
                 )
             ranker = GbdtRanker.fit(examples, None, names, config, plan.seed, lambda *_: check())
-            then = Split(split.begin, borders[0], begin, begin, begin + window)
             known = replace(state, ranker=ranker)
-            until = log.before(begin + window)
             results.append(evaluate_state(known, until, then, check, plan.people, plan.seed))
     return results
 

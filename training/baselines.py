@@ -1,82 +1,259 @@
-"""Baselines behind one interface: fit on a log, score the whole catalog for a person."""
+"""⑬ Baselines behind one interface, each tuned on the validation fold as the pipeline is.
 
+A baseline is a frozen configuration; `fit` gives a scorer. Simple models, well tuned, beat many
+published ones (Ferrari Dacrema et al. 2019), so these are what has to be beaten.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import sparse
 
-from ranking.popularity import Popularity
+from ranking.covisitation import CoVisitation
+from ranking.ease import Ease
+from ranking.features import sessions
+from ranking.popularity import decayed_counts
+from ranking.state import RankingState, Recipe
 from ranking.types import DAY, FloatArray, InteractionLog, UserContext
+from training.splits import Split
+from training.tune import FADINGS, Trial, scorer_of, variants
+
+Scorer = Callable[[UserContext], FloatArray]  # one score an item, higher is better. (N,)
+BLENDED = ("personal popularity", "TIFU-kNN", "item-kNN", "EASE", "Markov-kNN")
 
 
 class Baseline(Protocol):
     """A simple model to beat."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """What reports call it."""
 
-    def fit(self, log: InteractionLog, item_count: int, now: float) -> None:
+    def fit(self, log: InteractionLog, item_count: int, now: float) -> Scorer:
         """Learn from what happened before `now` (seconds since the epoch)."""
 
-    def scores(self, context: UserContext) -> FloatArray:
-        """One score an item, higher is better. (N,)"""
 
-
-class PopularityBaseline:
+@dataclass(frozen=True)
+class MostPopular:
     """The same list for everybody: what was picked most lately."""
 
-    name = "popularity"
+    half_life_days: float
+    name: str = "popularity"
 
-    def fit(self, log: InteractionLog, item_count: int, now: float) -> None:
-        self.popularity = Popularity.fit(log, item_count, now).blend
-
-    def scores(self, context: UserContext) -> FloatArray:
-        return self.popularity
+    def fit(self, log: InteractionLog, item_count: int, now: float) -> Scorer:
+        counts = decayed_counts(log.before(now), item_count, now, self.half_life_days)
+        return lambda context: counts
 
 
-class PersonalPopularity(PopularityBaseline):
+@dataclass(frozen=True)
+class PersonalPopularity:
     """What this person picked most often, newer picks counting more; then what is popular."""
 
-    name = "personal popularity"
-    half_life_days = 90.0
+    half_life_days: float
+    name: str = "personal popularity"
 
-    def scores(self, context: UserContext) -> FloatArray:
-        fading = np.exp2(-(context.now - context.timestamps) / DAY / self.half_life_days)
-        own = np.bincount(
-            context.rows, fading * context.weights, minlength=len(self.popularity)
-        ).astype(np.float32)
-        return own + 1e-3 * self.popularity
+    def fit(self, log: InteractionLog, item_count: int, now: float) -> Scorer:
+        counts = decayed_counts(log.before(now), item_count, now, 30.0)
+        popular = 1e-3 * counts / max(float(counts.max(initial=0.0)), 1e-9)
+
+        def scores(context: UserContext) -> FloatArray:
+            fading = np.exp2(-(context.now - context.timestamps) / DAY / self.half_life_days)
+            own = np.bincount(context.rows, fading * context.weights, minlength=item_count)
+            return (own + popular).astype(np.float32)
+
+        return scores
 
 
+@dataclass(frozen=True)
 class ItemKnn:
     """Cosine between items' columns of the person × item matrix, summed over the history.
 
-    Σ_j x_uj · cos(i, j) over all j (no cut to k neighbours); Sarwar et al. 2001. An item counts as
-    its own neighbour, which helps where people buy again and is masked where they don't.
+    Σ_j x_uj · cos(i, j), with a shrunk cosine; Sarwar et al. 2001. An item counts as its own
+    neighbour, which helps where people buy again and is masked where they don't.
     """
 
-    name = "item-kNN"
+    shrink: float  # people, added to the product of the lengths
+    fading: float  # steps back in a history after which an item counts half
+    name: str = "item-kNN"
 
-    def fit(self, log: InteractionLog, item_count: int, now: float) -> None:
-        known = log.keep((log.timestamps < now) & (log.weights > 0))
-        _, people = np.unique(known.users, return_inverse=True)
-        counts = sparse.coo_matrix(
-            (known.weights, (people, known.rows)), shape=(people.max(initial=0) + 1, item_count)
-        ).tocsr()
-        counts.data = np.log1p(counts.data)
-        length = np.sqrt(np.asarray(counts.multiply(counts).sum(axis=0)).ravel())
-        self.columns = counts.dot(sparse.diags(1.0 / np.maximum(length, 1e-9))).tocsr()
-        self.by_item = self.columns.T.tocsr()
+    def fit(self, log: InteractionLog, item_count: int, now: float) -> Scorer:
+        columns = people_by_items(log.before(now), item_count)
+        length = np.sqrt(np.asarray(columns.multiply(columns).sum(axis=0)).ravel())
+        columns = columns.dot(sparse.diags(1.0 / np.maximum(length + self.shrink, 1e-9))).tocsr()
+        by_item = columns.T.tocsr()
 
-    def scores(self, context: UserContext) -> FloatArray:
-        positive = context.weights > 0
-        own = np.log1p(
-            np.bincount(
-                context.rows[positive], context.weights[positive], minlength=self.columns.shape[1]
-            )
-        )
-        return np.asarray(self.by_item @ (self.columns @ own), dtype=np.float32)
+        def scores(context: UserContext) -> FloatArray:
+            return np.asarray(by_item @ (columns @ faded_history(context, item_count, self.fading)))
+
+        return scores
 
 
-def all_baselines() -> list[Baseline]:
-    """Fresh, unfitted."""
-    return [PopularityBaseline(), PersonalPopularity(), ItemKnn()]
+@dataclass(frozen=True)
+class FromTable:
+    """EASE or Markov-kNN: a table of neighbours, summed over the recent items."""
+
+    name: str
+    recipe: Recipe
+
+    def fit(self, log: InteractionLog, item_count: int, now: float) -> Scorer:
+        return scorer_of(self.recipe.fit(log, item_count, now))
+
+
+@dataclass(frozen=True)
+class TifuKnn:
+    """Own frequency, fading by session, and that of the people who are most alike.
+
+    α·u + (1 − α)·mean of the `alike` nearest; Hu et al. 2020 (arXiv:2006.00556), with one fading
+    by session in place of the paper's two by basket and by group.
+    """
+
+    session_fading: float  # what a session counts after one more
+    own_share: float  # α
+    alike: int = 300  # people
+    name: str = "TIFU-kNN"
+
+    def fit(self, log: InteractionLog, item_count: int, now: float) -> Scorer:
+        log = log.before(now)
+        borders = np.flatnonzero(np.diff(log.users)) + 1
+        weights = np.zeros(len(log), dtype=np.float32)
+        for person in np.split(np.arange(len(log)), borders) if len(log) else []:
+            weights[person] = self._faded(log.timestamps[person], log.weights[person])
+        _, people = np.unique(log.users, return_inverse=True)
+        shape = (int(people.max(initial=-1)) + 1, item_count)
+        vectors = sparse.csr_matrix((weights, (people, log.rows)), shape=shape)
+        squares = np.asarray(vectors.multiply(vectors).sum(axis=1)).ravel()
+
+        def scores(context: UserContext) -> FloatArray:
+            faded = self._faded(context.timestamps, context.weights)
+            own = np.bincount(context.rows, faded, minlength=item_count).astype(np.float32)
+            distance = squares - 2.0 * (vectors @ own)  # squared, less |own|²
+            count = min(self.alike, len(distance))
+            nearest = np.argpartition(distance, count - 1)[:count]
+            others = np.asarray(vectors[nearest].mean(axis=0), dtype=np.float32).ravel()
+            return self.own_share * own + (1.0 - self.own_share) * others
+
+        return scores
+
+    def _faded(self, timestamps: NDArray[np.float64], weights: FloatArray) -> FloatArray:
+        session = sessions(timestamps)
+        ago = session.max(initial=0) - session
+        return np.asarray(weights * self.session_fading**ago, dtype=np.float32)
+
+
+@dataclass(frozen=True)
+class Blend:
+    """A weighted sum of other baselines, each scaled to a largest score of 1."""
+
+    parts: tuple[Baseline, ...]
+    shares: tuple[float, ...]  # one a part, summing to 1
+    name: str = field(default="blend of baselines")
+
+    def fit(self, log: InteractionLog, item_count: int, now: float) -> Scorer:
+        return blended([part.fit(log, item_count, now) for part in self.parts], self.shares)
+
+
+def blended(scorers: Sequence[Scorer], shares: Sequence[float]) -> Scorer:
+    """Σ share · score / largest score."""
+
+    def scores(context: UserContext) -> FloatArray:
+        parts = [
+            share * (found := scorer(context)) / max(float(found.max()), 1e-9)
+            for scorer, share in zip(scorers, shares, strict=True)
+        ]
+        return np.asarray(np.sum(parts, axis=0), dtype=np.float32)
+
+    return scores
+
+
+def people_by_items(log: InteractionLog, item_count: int) -> sparse.csr_matrix:
+    """log1p of each person's weights by item. (U, N)"""
+    log = log.keep(log.weights > 0)
+    _, people = np.unique(log.users, return_inverse=True)
+    shape = (int(people.max(initial=-1)) + 1, item_count)
+    counts = sparse.csr_matrix((log.weights, (people, log.rows)), shape=shape)
+    counts.sum_duplicates()
+    counts.data = np.log1p(counts.data)
+    return counts
+
+
+def faded_history(context: UserContext, item_count: int, fading: float) -> FloatArray:
+    """Each item's weights, halved for every `fading` steps back. (N,)"""
+    rows, weights = context.rows[context.weights > 0], context.weights[context.weights > 0]
+    back = np.arange(len(rows))[::-1]
+    strength = np.log1p(weights) * np.exp2(-back / fading)
+    return np.bincount(rows, strength, minlength=item_count).astype(np.float32)
+
+
+def grids(state: RankingState) -> Iterator[list[Baseline]]:
+    """Of each kind of baseline, what is tried on the validation fold."""
+    yield [MostPopular(days) for days in (3.0, 14.0, 90.0, 1e6)]
+    if state.repeat_consumption:
+        yield [PersonalPopularity(days) for days in (14.0, 30.0, 90.0, 365.0)]
+        yield [TifuKnn(fading, own) for fading in (0.85, 0.93, 0.97) for own in (0.7, 0.9)]
+    yield [ItemKnn(shrink, fading) for shrink in (0.0, 5.0, 20.0) for fading in FADINGS[2:]]
+    for name, usual in (("EASE", Ease()), ("Markov-kNN", CoVisitation())):
+        yield [
+            FromTable(name, replace(recipe, fading=fading))
+            for recipe in variants(usual)
+            for fading in FADINGS
+        ]
+
+
+def tuned_baselines(
+    state: RankingState, log: InteractionLog, split: Split, check: Callable[[], None], seed: int
+) -> Iterator[tuple[Baseline, Scorer, float]]:
+    """Each kind with what was best on validation: itself, fitted for the test, seconds of the fit.
+
+    The last is the blend of the others whose shares were best on validation.
+    """
+    trial = Trial(state, log, split.valid, seed)
+    size = len(state.items)
+    best: list[Baseline] = []
+    for grid in grids(state):
+        best.append(_best(trial, grid, size, check))
+        yield best[-1], *_fitted(best[-1], log, split, size)
+    parts = [baseline for baseline in best if baseline.name in BLENDED]
+    blend = _best_blend(trial, parts, size, check)
+    yield blend, *_fitted(blend, log, split, size)
+
+
+def _fitted(
+    baseline: Baseline, log: InteractionLog, split: Split, size: int
+) -> tuple[Scorer, float]:
+    began = time.perf_counter()
+    scorer = baseline.fit(log.keep(split.test.known), size, split.test.now)
+    return scorer, time.perf_counter() - began
+
+
+def _best(trial: Trial, grid: Sequence[Baseline], size: int, check: Callable[[], None]) -> Baseline:
+    quality = []
+    for baseline in grid:
+        check()
+        quality.append(trial.ndcg(baseline.fit(trial.known, size, trial.now)))
+    return grid[int(np.argmax(quality))]
+
+
+def _best_blend(
+    trial: Trial, parts: Sequence[Baseline], size: int, check: Callable[[], None]
+) -> Blend:
+    """Greedily: one share more of whichever part helps most, for as long as it helps."""
+    scorers = [part.fit(trial.known, size, trial.now) for part in parts]
+    answers = [trial.scores(scorer) for scorer in scorers]
+    units = np.zeros(len(parts))
+    best = -1.0
+    for _ in range(12):
+        check()
+        tried = []
+        for place in range(len(parts)):
+            units[place] += 1
+            tried.append(trial.ndcg_of_sum(answers, units / units.sum()))
+            units[place] -= 1
+        if max(tried) <= best and units.sum() > 0:
+            break
+        best = max(tried)
+        units[int(np.argmax(tried))] += 1
+    return Blend(tuple(parts), tuple((units / units.sum()).tolist()))

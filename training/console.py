@@ -1,16 +1,20 @@
 """Runs on the command line: follow one with progress lines, find a catalog or a run by its name."""
 
+import shutil
 import uuid
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
 
 from django.core.management.base import CommandError
 
 from catalog.models import Catalog
-from training.errors import StaleLease
+from ranking.errors import RankingFault
+from training.errors import RunCancelled, StaleLease, TrainingFault
+from training.handle import RunHandle
 from training.leases import Lease, claim, finish
 from training.models import RunState, TrainingRun
-from training.runs import cancel
+from training.runs import cancel, create_claimed
 from training.watcher import owner_name, watch
 
 
@@ -32,6 +36,39 @@ def find_run(text: str) -> TrainingRun:
     if run is None:
         raise CommandError(f"There is no run {text!r}; the dashboard lists them.")
     return run
+
+
+@contextmanager
+def run_here(
+    catalog: Catalog, kind: str, parameters: dict[str, Any], seed: int, say: Callable[[str], None]
+) -> Iterator[RunHandle]:
+    """A run that this very process carries out, and that ends with the block.
+
+    What it reports is said at once, and stands on the dashboard.
+
+    Raises
+    ------
+    CommandError
+        Another such run is going on, or the run failed for a reason that people can mend.
+    """
+    try:
+        run, lease = create_claimed(catalog, kind, owner_name(), parameters, seed)
+    except TrainingFault as fault:
+        raise CommandError(str(fault)) from fault
+    try:
+        with RunHandle(run, lease, say) as handle:
+            yield handle
+    except BaseException as fault:
+        told = isinstance(fault, TrainingFault | RankingFault)
+        stopped = isinstance(fault, KeyboardInterrupt | RunCancelled)
+        state = RunState.CANCELLED if stopped else RunState.FAILED
+        with suppress(StaleLease):
+            finish(lease, state, "" if stopped else str(fault))
+        if told or stopped:
+            raise CommandError(str(fault) if told else "cancelled") from fault
+        raise
+    finish(lease, RunState.SUCCEEDED)
+    shutil.rmtree(handle.folder, ignore_errors=True)
 
 
 def follow(run: TrainingRun, lease: Lease, say: Callable[[str], None]) -> TrainingRun:

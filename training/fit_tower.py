@@ -7,25 +7,28 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from ranking.item_index import ItemIndex
-from ranking.types import InteractionLog
+from ranking.types import IntArray, InteractionLog
 from ranking.user_tower import TowerConfig, UserTower, gap_buckets
 from training.handle import RunHandle
 from training.losses import full_softmax, sampled_softmax
+from training.splits import BoolArray
 
 SMALL_CATALOG = 4_000  # items up to which the softmax runs over all of them
+STEPS = 2_000_000  # of histories, read in all epochs together where no number is given
+POOL = 40  # batches whose pieces are sorted by length together
+LEAST_EPOCHS, MOST_EPOCHS = 4, 60  # where no number is given
 
 
 @dataclass(frozen=True)
 class TowerTraining:
     """How the tower is trained."""
 
-    epochs: int = 8  # at most
-    patience: int = 2  # epochs without a better validation loss
+    epochs: int | None = None  # at most; None: as many as STEPS allow
+    patience: int = 3  # epochs without a better validation loss
     batch: int = 64  # sequences
     learning_rate: float = 2e-3
     weight_decay: float = 0.01
@@ -37,49 +40,67 @@ class TowerTraining:
 class Batch:
     """Sequences, left-aligned; −1 marks the padding."""
 
-    rows: Tensor  # (B, L + 1) item rows; the step after each one is its target
+    rows: Tensor  # (B, L) item rows
+    targets: Tensor  # (B, L) the row of the step after each one; −1 where nothing is asked
     types: Tensor  # (B, L)
     gaps: Tensor  # (B, L) buckets of the time to the next step
     lengths: Tensor  # (B,)
 
 
 def sequences(
-    log: InteractionLog, begin: float, end: float, length: int
-) -> list[NDArray[np.int64]]:
+    log: InteractionLog, known: BoolArray, length: int, fresh: BoolArray | None = None
+) -> list[IntArray]:
     """Positions in this very log, cut per person into pieces of up to length + 1 steps.
 
-    A piece belongs to begin … end if its last step does.
+    With `fresh`, only pieces whose last step is fresh. Both masks are over the log. (M,)
     """
-    positive = np.flatnonzero((log.weights > 0) & (log.timestamps < end))
+    positive = np.flatnonzero((log.weights > 0) & known)
     borders = np.flatnonzero(np.diff(log.users[positive])) + 1
     pieces = []
     for person in np.split(positive, borders):
         for stop in range(len(person), 1, -length):
             piece = person[max(0, stop - length - 1) : stop]
-            if log.timestamps[piece[-1]] < begin:
+            if fresh is not None and not fresh[piece[-1]]:
                 break
             pieces.append(piece)
     return pieces
 
 
 def batches(
-    log: InteractionLog, pieces: list[NDArray[np.int64]], size: int, order: NDArray[np.int64]
+    log: InteractionLog, pieces: list[IntArray], size: int, order: IntArray, asked: BoolArray
 ) -> Iterator[Batch]:
-    """Pad pieces to batches, in this order."""
+    """Pad pieces to batches, in this order; steps under `asked` are targets. (M,)"""
     for start in range(0, len(order), size):
         chosen = [pieces[place] for place in order[start : start + size]]
         longest = max(len(piece) for piece in chosen)
-        rows = np.full((len(chosen), longest), -1, dtype=np.int64)
-        types = np.zeros((len(chosen), longest - 1), dtype=np.int64)
-        gaps = np.zeros_like(types)
+        rows = np.zeros((len(chosen), longest - 1), dtype=np.int64)
+        targets, types, gaps = np.full_like(rows, -1), np.zeros_like(rows), np.zeros_like(rows)
         for place, piece in enumerate(chosen):
-            rows[place, : len(piece)] = log.rows[piece]
-            types[place, : len(piece) - 1] = log.types[piece[:-1]]
-            gaps[place, : len(piece) - 1] = gap_buckets(np.diff(log.timestamps[piece]))
+            steps, after = piece[:-1], piece[1:]
+            rows[place, : len(steps)] = log.rows[steps]
+            targets[place, : len(steps)] = np.where(asked[after], log.rows[after], -1)
+            types[place, : len(steps)] = log.types[steps]
+            gaps[place, : len(steps)] = gap_buckets(np.diff(log.timestamps[piece]))
         lengths = torch.tensor([len(piece) - 1 for piece in chosen])
         yield Batch(
-            torch.from_numpy(rows), torch.from_numpy(types), torch.from_numpy(gaps), lengths
+            torch.from_numpy(rows),
+            torch.from_numpy(targets),
+            torch.from_numpy(types),
+            torch.from_numpy(gaps),
+            lengths,
         )
+
+
+def shuffled(pieces: list[IntArray], size: int, seed: int) -> IntArray:
+    """An order of these pieces in which those of one batch are about as long as each other."""
+    generator = np.random.default_rng(seed)
+    lengths = np.array([len(piece) for piece in pieces])
+    order = generator.permutation(len(pieces))
+    whole = len(order) // size * size
+    pools = np.split(order, range(POOL * size, len(order), POOL * size))
+    order = np.concatenate([pool[np.argsort(lengths[pool], kind="stable")] for pool in pools])
+    full = generator.permutation(order[:whole].reshape(-1, size))  # batches, in any order
+    return np.concatenate([full.ravel(), order[whole:]])
 
 
 class TowerTrainer:
@@ -89,12 +110,12 @@ class TowerTrainer:
         self,
         items: ItemIndex,
         log: InteractionLog,
-        train_until: float,
+        known: BoolArray,
         training: TowerTraining,
         seed: int,
     ) -> None:
         torch.manual_seed(seed)
-        self.log, self.training, self.seed = log, training, seed
+        self.log, self.known, self.training, self.seed = log, known, training, seed
         self.config = TowerConfig(len(items), items.text_vectors.shape[1])
         self.tower = UserTower(self.config)
         self.texts = torch.from_numpy(items.text_vectors)
@@ -102,19 +123,18 @@ class TowerTrainer:
         self.optimiser = torch.optim.AdamW(
             self.tower.parameters(), training.learning_rate, weight_decay=training.weight_decay
         )
-        counts = np.bincount(log.before(train_until).rows, minlength=len(items)) + 1.0
+        counts = np.bincount(log.rows[known], minlength=len(items)) + 1.0
         self.draw = torch.from_numpy(counts**0.75 / (counts**0.75).sum())  # (N,) q of a negative
         self.epoch, self.best, self.bad_epochs = 0, float("inf"), 0
         self.best_weights: dict[str, Tensor] = {}
 
     def loss(self, batch: Batch, generator: torch.Generator) -> Tensor:
         """The mean loss over the real steps of a batch."""
-        inside = batch.rows[:, :-1].clamp(min=0)  # (B, L)
-        targets = batch.rows[:, 1:]  # (B, L), −1 = padding
-        embedded = self.tower.item_vectors(self.texts[self.codes[inside]], inside)  # (B, L, d)
+        texts = self.texts[self.codes[batch.rows]]  # (B, L, D)
+        embedded = self.tower.item_vectors(texts, batch.rows)  # (B, L, d)
         states = self.tower(embedded, batch.types, batch.gaps, batch.lengths)  # (B, L, d)
-        real = targets >= 0
-        states, wanted = states[real], targets[real]  # (P, d), (P,)
+        real = batch.targets >= 0
+        states, wanted = states[real], batch.targets[real]  # (P, d), (P,)
         count = len(self.codes)
         if count <= SMALL_CATALOG:
             everything = self.tower.item_vectors(self.texts[self.codes], torch.arange(count))
@@ -130,14 +150,14 @@ class TowerTrainer:
         positives, negatives = vectors[: len(wanted)], vectors[len(wanted) :]
         return sampled_softmax(states, positives, negatives, expected, same)
 
-    def run_epoch(self, pieces: list[NDArray[np.int64]], handle: RunHandle) -> float:
+    def run_epoch(self, pieces: list[IntArray], handle: RunHandle) -> float:
         """One pass over the training sequences; the mean loss."""
         self.tower.train()
         generator = torch.Generator().manual_seed(self.seed * 1_000 + self.epoch)
         torch.manual_seed(self.seed * 1_000 + self.epoch)  # dropout: the same after a resume
-        order = np.random.default_rng(self.seed * 1_000 + self.epoch).permutation(len(pieces))
+        order = shuffled(pieces, self.training.batch, self.seed * 1_000 + self.epoch)
         losses = []
-        for batch in batches(self.log, pieces, self.training.batch, order):
+        for batch in batches(self.log, pieces, self.training.batch, order, self.known):
             handle.check()
             loss = self.loss(batch, generator)
             self.optimiser.zero_grad()
@@ -149,14 +169,14 @@ class TowerTrainer:
         return float(np.mean(losses))
 
     @torch.no_grad()
-    def validate(self, pieces: list[NDArray[np.int64]]) -> float:
-        """The mean loss over the validation sequences, always with the same negatives."""
+    def validate(self, pieces: list[IntArray], asked: BoolArray) -> float:
+        """The mean loss over the steps under `asked`, always with the same negatives. (M,)"""
         self.tower.eval()
         generator = torch.Generator().manual_seed(self.seed)
         order = np.arange(len(pieces))
         losses = [
             float(self.loss(batch, generator))
-            for batch in batches(self.log, pieces, self.training.batch, order)
+            for batch in batches(self.log, pieces, self.training.batch, order, asked)
         ]
         return float(np.mean(losses))
 
@@ -206,6 +226,12 @@ class TowerTrainer:
         return self.tower.eval()
 
 
+def epochs_for(pieces: list[IntArray]) -> int:
+    """How often to read these sequences at most, so that a large log takes no longer than most."""
+    steps = sum(map(len, pieces))
+    return int(np.clip(STEPS // max(steps, 1), LEAST_EPOCHS, MOST_EPOCHS))
+
+
 def _part(tensors: dict[str, Tensor], head: str) -> dict[str, Tensor]:
     """The tensors whose names begin with `head`, without it."""
     return {
@@ -226,26 +252,27 @@ def fit_tower(
     handle: RunHandle,
     items: ItemIndex,
     log: InteractionLog,
-    train_until: float,
-    valid_until: float,
+    known: BoolArray,
+    until: BoolArray,
     training: TowerTraining,
 ) -> UserTower:
-    """Train with early stopping; sequences that end in train_until … valid_until validate."""
-    trainer = TowerTrainer(items, log, train_until, training, handle.seed)
+    """Train on what is known, with early stopping on the steps that `until` holds besides. (M,)"""
+    trainer = TowerTrainer(items, log, known, training, handle.seed)
     length = trainer.config.length
-    pieces = sequences(log, 0.0, train_until, length)  # positions in the trainer's own log
-    held = sequences(log, train_until, valid_until, length)[:2_000]
+    pieces = sequences(log, known, length)  # positions in the trainer's own log
+    held = sequences(log, until, length, until & ~known)[:2_000]
     if trainer.resume(handle.folder):
         handle.log(f"Tower: resumed after epoch {trainer.epoch}.")
+    epochs = training.epochs or epochs_for(pieces)
     handle.log(
         f"Tower: {len(pieces):,} sequences, {len(held):,} to validate; at most "
-        f"{training.epochs} epochs, in batches of {training.batch}"
+        f"{epochs} epochs, in batches of {training.batch}"
     )
-    while trainer.epoch < training.epochs and trainer.bad_epochs < training.patience and pieces:
-        share = trainer.epoch / training.epochs
+    while trainer.epoch < epochs and trainer.bad_epochs < training.patience and pieces:
+        share = trainer.epoch / epochs
         handle.stage(f"tower, epoch {trainer.epoch + 1}", 0.05 + 0.45 * share)
         train_loss = trainer.run_epoch(pieces, handle)
-        valid_loss = trainer.validate(held or pieces)
+        valid_loss = trainer.validate(held, until & ~known) if held else train_loss
         trainer.note(valid_loss)
         handle.metric("tower/train_loss", trainer.epoch, train_loss)
         handle.metric("tower/valid_loss", trainer.epoch, valid_loss)

@@ -9,7 +9,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Self
@@ -33,13 +33,16 @@ EXIT_INTERRUPTED = 75  # EX_TEMPFAIL: try again later
 class RunHandle:
     """A run as its own code sees it. Use as a context manager; the heart beats inside."""
 
-    def __init__(self, run: TrainingRun, lease: Lease) -> None:
+    def __init__(
+        self, run: TrainingRun, lease: Lease, say: Callable[[str], None] | None = None
+    ) -> None:
         self.run = run
         self.lease = lease
         self.catalog = run.catalog
         self.parameters: dict[str, Any] = run.parameters
         self.seed = run.seed
         self.folder = run_folder(run.pk)  # checkpoints; survives a kill, goes when the run succeeds
+        self._say = say  # is told each line of the log as well, at once
         self._stage, self._progress = "starting", 0.0
         self._part = (0.0, 1.0)  # of the whole run, that fractions are of now
         self._metrics: dict[tuple[str, int], float] = {}
@@ -76,6 +79,8 @@ class RunHandle:
         """Add a line to the run's log."""
         with self._lock:
             self._lines.append(text.replace("\0", "")[:LONGEST_LINE])
+        if self._say is not None:
+            self._say(text)
 
     def record(self, *, snapshot_digest: str = "", **facts: str) -> None:
         """Keep what the run was made from: the snapshot, and facts such as `device`."""

@@ -1,11 +1,10 @@
-"""⑪ Logs → an immutable Parquet snapshot with a digest, split by time."""
+"""⑪ Logs → an immutable Parquet snapshot with a digest."""
 
 import hashlib
 import io
 import shutil
 import tempfile
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -18,12 +17,9 @@ from django.db import connection
 from catalog.models import Catalog
 from ranking.context import TYPE_CODES
 from ranking.item_index import ItemIndex
-from ranking.types import DAY, InteractionLog
+from ranking.types import InteractionLog
 from training.errors import TrainingFault
 
-LONGEST_WINDOW = 28 * DAY
-LEAST_INTERACTIONS = 200
-LEAST_PEOPLE = 10
 EXPORT_SQL = """
 COPY (
     SELECT user_id, item_id, type, extract(epoch FROM "timestamp")::float8
@@ -45,28 +41,6 @@ class Snapshot:
 
     path: Path
     digest: str  # sha256, hex
-
-
-@dataclass(frozen=True)
-class Split:
-    """Global points in time, seconds since the epoch: nothing later is known at each of them.
-
-    begin … rank_start trains the tower; … valid_start stops the tower early and trains the ranker;
-    … test_start stops the ranker early, then trains it, too; … end is for evaluation only.
-    """
-
-    begin: float
-    rank_start: float
-    valid_start: float
-    test_start: float
-    end: float
-
-    def __str__(self) -> str:
-        days = [
-            datetime.fromtimestamp(moment, UTC).strftime("%-d %b %Y")
-            for moment in (self.begin, self.rank_start, self.valid_start, self.test_start, self.end)
-        ]
-        return "from {}; ranker from {}; validation from {}; test from {} to {}".format(*days)
 
 
 def take_snapshot(catalog: Catalog) -> Snapshot:
@@ -122,28 +96,3 @@ def read_log(snapshot: Snapshot, items: ItemIndex, catalog: Catalog) -> Interact
         weights[index],
     )
     return log.keep(rows >= 0)
-
-
-def split_by_time(log: InteractionLog, catalog: Catalog) -> Split:
-    """Test and validation: the last two windows of up to 28 days; the ranker's: two before them.
-
-    Raises
-    ------
-    TrainingFault
-        Too little to learn from; says how much there is and how much is needed.
-    """
-    people = len(np.unique(log.users))
-    if len(log) < LEAST_INTERACTIONS or people < LEAST_PEOPLE:
-        raise TrainingFault(
-            f"{catalog.name} has {len(log):,} interactions by {people:,} people; training needs "
-            f"{LEAST_INTERACTIONS} by {LEAST_PEOPLE}. Until then the site ranks by the encoder "
-            "and popularity."
-        )
-    begin, end = float(log.timestamps.min()), float(log.timestamps.max()) + 1.0
-    window = min(LONGEST_WINDOW, (end - begin) * 0.12)
-    if window < 60.0:
-        raise TrainingFault(
-            f"All interactions of {catalog.name} happened at the same time, so nothing can be "
-            "held back to test on: import them with their timestamps."
-        )
-    return Split(begin, end - 4 * window, end - 2 * window, end - window, end)

@@ -1,44 +1,32 @@
-"""⑪ – ⑬ A whole training: snapshot → tower → ranker → evaluation → bundle, on one screen."""
+"""⑪ – ⑬ A whole training: snapshot → models → evaluation → bundle, on one screen."""
 
 import shutil
 import time
-from dataclasses import asdict, replace
-from itertools import pairwise
+from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+from numpy.typing import NDArray
 from safetensors.numpy import save_file
 from safetensors.torch import save_model
 
-from ranking import features
 from ranking.bundle import BundleMeta, bundle_path, write_bundle
-from ranking.covisitation import CoVisitation
 from ranking.device import one_thread
 from ranking.encoder import load_encoder
-from ranking.item_index import ItemIndex
-from ranking.popularity import Popularity
-from ranking.rankers.gbdt import Examples, GbdtConfig, GbdtRanker
-from ranking.repurchase import Repurchase
-from ranking.serving import bare_state
-from ranking.sources import union
+from ranking.rankers.gbdt import GbdtConfig
 from ranking.state import RankingState
 from ranking.types import InteractionLog
-from ranking.user_tower import UserTower, all_item_vectors
 from training.encode import encode
 from training.errors import TrainingFault
-from training.evaluation import by_name, evaluate_state, table
-from training.fit_tower import TowerTraining, fit_tower
+from training.evaluation import evaluate_state
+from training.fit import Limits, fit_pipeline
 from training.handle import RunHandle
 from training.items import catalog_items
-from training.negatives import window_examples
-from training.snapshot import Snapshot, Split, open_snapshot, read_log, split_by_time, take_snapshot
+from training.report import by_name, table
+from training.snapshot import Snapshot, open_snapshot, read_log, take_snapshot
+from training.splits import Moments, make_split
 
-RANKER_WINDOWS = 8  # from rank_start to valid_start
-NEWEST_WINDOWS = 4  # as long, from valid_start to test_start
-REQUESTS_A_WINDOW = 1_200  # people drawn for the ranker's examples, a window
-VALIDATION_REQUESTS = 2_000
-LEAST_VISITS = 20  # to learn ranking from
 PARAMETERS = ("epochs", "rounds", "evaluate_people", "promote_if_first")
 
 
@@ -53,20 +41,16 @@ def train(handle: RunHandle) -> Path:
     TrainingFault
         An unknown parameter, or too little to learn from.
     """
-    _refuse_unknown(handle.parameters)
+    limits = _limits(handle.parameters)
     with handle.part(0.0, 0.03):
         encode(handle)  # vectors for whatever is new
     handle.stage("snapshot", 0.03)
     snapshot = _snapshot(handle)
     items = catalog_items(handle.catalog)
     log = read_log(snapshot, items, handle.catalog)
-    split = split_by_time(log, handle.catalog)
+    split = make_split("time", log, handle.catalog)
     handle.log(f"{len(log):,} interactions, {len(items):,} items, {split}")
-    tower = fit_tower(handle, items, log, split.rank_start, split.valid_start, _tower(handle))
-    state = _state(handle, items, tower)
-    with one_thread():
-        ranker = _fit_ranker(handle, state, log, split)
-    state = replace(state, ranker=ranker)
+    state = fit_pipeline(handle, handle.catalog, items, log, split, limits)
     handle.stage("evaluating", 0.85)
     most = handle.parameters.get("evaluate_people")
     with one_thread():
@@ -74,16 +58,20 @@ def train(handle: RunHandle) -> Path:
     for line in table(result):
         handle.log(line)
     handle.stage("writing the bundle", 0.97)
-    return _publish(handle, state, log, split, snapshot, by_name(result))
+    assert split.moments is not None
+    return _publish(handle, state, log, split.moments, snapshot, by_name(result))
 
 
-def _refuse_unknown(parameters: dict[str, Any]) -> None:
+def _limits(parameters: Mapping[str, Any]) -> Limits:
     """A parameter that nothing reads is a mistake, and is said before hours of training."""
     unknown = sorted(set(parameters) - set(PARAMETERS))
     if unknown:
         raise TrainingFault(
             f"A training has no parameter {', '.join(unknown)}; it has {', '.join(PARAMETERS)}."
         )
+    epochs = parameters.get("epochs")
+    rounds = int(parameters.get("rounds", GbdtConfig.rounds))
+    return Limits(None if epochs is None else int(epochs), rounds)
 
 
 def _snapshot(handle: RunHandle) -> Snapshot:
@@ -95,81 +83,11 @@ def _snapshot(handle: RunHandle) -> Snapshot:
     return snapshot
 
 
-def _tower(handle: RunHandle) -> TowerTraining:
-    return TowerTraining(epochs=int(handle.parameters.get("epochs", TowerTraining.epochs)))
-
-
-def _state(handle: RunHandle, items: ItemIndex, tower: UserTower) -> RankingState:
-    """The models that the ranker's examples are built with; each window has its own statistics."""
-    vectors = all_item_vectors(tower, items.text_vectors, items.text_codes, np.arange(len(items)))
-    return replace(bare_state(items, handle.catalog), tower=tower, tower_items=vectors)
-
-
-def _fit_ranker(
-    handle: RunHandle, state: RankingState, log: InteractionLog, split: Split
-) -> GbdtRanker:
-    """Trees until the validation nDCG stops rising, then as many on all examples.
-
-    The first trees learn from the windows before validation; the ranker that is kept learns from
-    all windows up to where the test begins.
-    """
-    handle.stage("the ranker's examples", 0.55)
-    before = np.linspace(split.rank_start, split.valid_start, RANKER_WINDOWS + 1).tolist()
-    newest = np.linspace(split.valid_start, split.test_start, NEWEST_WINDOWS + 1).tolist()
-
-    def examples(borders: list[float], most: int, seed: int) -> list[Examples]:
-        windows = list(pairwise(borders))
-        return window_examples(state, log, windows, seed, handle.check, most)
-
-    old_parts = examples(before, REQUESTS_A_WINDOW, handle.seed)
-    new_parts = examples(newest, REQUESTS_A_WINDOW, handle.seed + 200)
-    validation = [split.valid_start, split.test_start]
-    (valid_part,) = examples(validation, VALIDATION_REQUESTS, handle.seed + 100)
-    train_part = Examples.joined(old_parts)
-    if len(train_part.groups) < LEAST_VISITS or len(valid_part.groups) < 5:
-        raise TrainingFault(
-            f"Only {len(train_part.groups)} visits to learn ranking from and "
-            f"{len(valid_part.groups)} to validate it on; {LEAST_VISITS} and 5 are needed. Until "
-            "then the site ranks by the encoder and popularity."
-        )
-    handle.log(
-        f"Ranker: {len(train_part.groups):,} visits with {len(train_part.labels):,} candidates, "
-        f"{len(valid_part.groups):,} visits to validate"
-    )
-    handle.stage("ranker", 0.7)
-    config = ranker_config(state, int(handle.parameters.get("rounds", GbdtConfig.rounds)))
-
-    def on_round(number: int, ndcg: float | None) -> None:
-        handle.check()
-        begin = 0.7 if ndcg is not None else 0.78
-        handle.stage(f"ranker, tree {number + 1}", begin + 0.07 * (number + 1) / config.rounds)
-        if ndcg is not None and number % 5 == 0:
-            handle.metric("ranker/valid_ndcg@10", number, ndcg)
-
-    names = features.names(union.NAMES)
-    ranker = GbdtRanker.fit(train_part, valid_part, names, config, handle.seed, on_round)
-    del train_part, valid_part  # large, and so is what comes now
-    everything = Examples.joined([*old_parts, *new_parts])
-    config = replace(config, rounds=ranker.rounds)
-    ranker = GbdtRanker.fit(everything, None, names, config, handle.seed, on_round)
-    handle.log(
-        f"Ranker: {ranker.rounds} trees, grown anew on all {len(everything.groups):,} visits"
-    )
-    best = sorted(ranker.importance().items(), key=lambda pair: -pair[1])[:10]
-    handle.log("Ranker: " + ", ".join(f"{name} {share:.0%}" for name, share in best))
-    return ranker
-
-
-def ranker_config(state: RankingState, rounds: int) -> GbdtConfig:
-    """How a catalog's trees grow: where people pick again, without the passing features."""
-    return GbdtConfig(rounds, left_out=features.PASSING if state.repeat_consumption else ())
-
-
 def _publish(
     handle: RunHandle,
     state: RankingState,
     log: InteractionLog,
-    split: Split,
+    moments: Moments,
     snapshot: Snapshot,
     metrics: dict[str, Any],
 ) -> Path:
@@ -179,17 +97,8 @@ def _publish(
     folder = handle.folder / "bundle"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    covisitation = CoVisitation.fit(log, len(state.items), split.end)
-    save_file(
-        {
-            "item_ids": state.items.ids,
-            "popularity": Popularity.fit(log, len(state.items), split.end).counts,
-            "repurchase": Repurchase.fit(log, len(state.items), split.end).columns,
-            "neighbours": covisitation.neighbours,
-            "weights": covisitation.weights,
-        },
-        folder / "tables.safetensors",
-    )
+    newest = state.as_of(log, moments.end)
+    save_file(_tables(newest), folder / "tables.safetensors")
     save_model(state.tower, str(folder / "tower.safetensors"))
     state.ranker.save(folder / "ranker.ubj")
     meta = BundleMeta(
@@ -200,11 +109,25 @@ def _publish(
         parameters={
             **handle.parameters,
             "seed": handle.seed,
-            "as_of": split.end,
-            "split": asdict(split),
+            "as_of": moments.end,
+            "split": asdict(moments),
             "tower": asdict(state.tower.config),
+            "recipes": {name: asdict(recipe) for name, recipe in state.recipes.items()},
             "trained_at": time.time(),
         },
         metrics=metrics,
     )
     return bundle_path(write_bundle(folder, meta))
+
+
+def _tables(state: RankingState) -> dict[str, NDArray[Any]]:
+    """What is counted from the log, by name; rows are the state's items."""
+    tables: dict[str, NDArray[Any]] = {
+        "item_ids": state.items.ids,
+        "popularity": state.popularity.counts,
+        "repurchase": state.repurchase.columns,
+    }
+    for name, found in state.neighbours.items():
+        tables[f"{name}.rows"] = found.rows
+        tables[f"{name}.weights"] = found.weights
+    return tables

@@ -8,8 +8,8 @@ from django.db import transaction
 
 from catalog import loads
 from catalog.creation import usual_settings
-from catalog.importers import interactions, items, staging, users
-from catalog.importers.rows import INTERACTIONS, ITEMS, USERS, BadRow, StagedRow
+from catalog.importers import interactions, items, offers, staging, users
+from catalog.importers.rows import INTERACTIONS, ITEMS, OFFERS, USERS, BadRow, StagedRow
 from catalog.models import Catalog, LoadState
 
 Say = Callable[[str, int, int | None], None]  # stage, rows done, rows in all
@@ -78,6 +78,21 @@ def load_items(catalog: Catalog, rows: Sequence[StagedRow], tag: str, say: Say) 
         loads.finish(load, len(rows), tag)
     staging.drop(ITEMS)
     say("items", len(rows), len(rows))
+
+
+def load_offers(catalog: Catalog, rows: Iterator[StagedRow], tag: str, say: Say) -> None:
+    """Add the offers in one transaction; if `tag` is loaded, no row is asked for."""
+    if is_loaded(catalog, "offers", tag):
+        return
+    load = loads.begin(catalog, "offers", None)
+    done = staging.stage(OFFERS, rows, _refuse, _reporter(load, say))
+    with transaction.atomic():
+        for row in offers.merge(catalog).bad:
+            _refuse(row)
+        catalog.touch_items()
+        loads.finish(load, done, tag)
+    staging.drop(OFFERS)
+    say("offers", done, done)
 
 
 def load_people(rows: Sequence[StagedRow], *, is_simulated: bool) -> None:

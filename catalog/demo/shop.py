@@ -8,13 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from catalog.demo import shop_data, shop_words
+from catalog.demo import shop_data, shop_offers, shop_words
 from catalog.demo.loading import (
     Actions,
     Say,
     ensure_catalog,
     load_actions,
     load_items,
+    load_offers,
     load_people,
     whole_weeks_until,
 )
@@ -26,7 +27,7 @@ SLUG = "shop"
 VERSION = 2  # of what this module makes of the data: a higher one loads again
 SMALL_HOUSEHOLDS = 300
 SMALL_ITEMS = 12_000
-WEEK = 7 * 24 * 3600  # seconds
+WEEK = shop_offers.WEEK  # seconds
 
 ABOUT = """\
 Products and purchases are those of "The Complete Journey" by 84.51°, a data set of a grocery \
@@ -37,7 +38,10 @@ page of the R package on CRAN describes the same data as real transactions. We c
 is right, so take no figure from it for more than a figure about this data set.
 
 What we changed: all times are moved on by the same whole number of weeks, so that the last \
-purchase is less than a week older than the day of the first load; weekday and hour stay. Titles \
+purchase is less than a week older than the day of the first load; weekday and hour stay. \
+Offers are the data's own, made one for the whole chain: a product is in the mailer of a week \
+if more than half of the stores that promoted anything had it there, and on a display if more than \
+a fifth had; those of the last week go on for one week more, into the days after the load. Titles \
 are made readable from terse codes, prices are the median price on the shelf, and products carry a \
 drawn tile instead of a photo. Coupons, fuel, deposits and other entries that are no goods, and \
 tobacco, stay in people's history and are never recommended; so do products that nobody bought.\
@@ -69,7 +73,7 @@ TOBACCO = {"CIGARETTES", "CIGARS", "TOBACCO OTHER"}
 
 
 def load(scale: str, say: Say, limit: int | None = None) -> Catalog:
-    """Load products first, then households, then purchases.
+    """Load products first, then what is promoted, then households, then purchases.
 
     Parameters
     ----------
@@ -93,13 +97,15 @@ def load(scale: str, say: Say, limit: int | None = None) -> Catalog:
     rows = item_rows(lines, limit or (SMALL_ITEMS if scale == "small" else None))
     load_items(catalog, rows, tag, say)
     products = np.array([int(str(row[1])) for row in rows], dtype=np.int64)
-    last = int(lines.seconds.max())
+    last = datetime.fromtimestamp(int(lines.seconds.max()), UTC)
+    shift = whole_weeks_until(last, catalog.created_at) * WEEK
+    load_offers(catalog, shop_offers.rows(products, shift), tag, say)
     kept = lines.keep(np.isin(lines.product, products))
     if scale == "small" or limit:
         sample = shop_data.sample_households(survey, limit or SMALL_HOUSEHOLDS)
         kept = kept.keep(np.isin(kept.household, np.array(sorted(sample), dtype=np.int64)))
     load_people(_people(survey, kept), is_simulated=False)
-    load_actions(catalog, _actions(kept, catalog, last), tag, say)
+    load_actions(catalog, _actions(kept, shift), tag, say)
     return catalog
 
 
@@ -200,13 +206,12 @@ def _people(survey: list[dict[str, Any]], lines: Purchases) -> list[StagedRow]:
     return rows
 
 
-def _actions(lines: Purchases, catalog: Catalog, last: int) -> Actions:
-    """Purchases as interactions, moved on to the weeks before the catalog was made."""
-    weeks = whole_weeks_until(datetime.fromtimestamp(last, UTC), catalog.created_at)
+def _actions(lines: Purchases, shift: int) -> Actions:
+    """Purchases as interactions, moved on by `shift` seconds."""
     return Actions(
         users=[f"household-{number}" for number in lines.household.tolist()],
         items=[str(number) for number in lines.product.tolist()],
         types=["purchase"] * len(lines.seconds),
-        seconds=(lines.seconds + weeks * WEEK).tolist(),
+        seconds=(lines.seconds + shift).tolist(),
         values=lines.quantity.tolist(),
     )

@@ -1,5 +1,6 @@
-"""Bring items, users and interactions in from files: CSV, JSON Lines, Parquet.
+"""Bring items, offers, users and interactions in from files: CSV, JSON Lines, Parquet.
 
 A file is read a row at a time and copied as text into a temporary table (`staging`); the checks and
-the merge are SQL over that table (`items`, `users`, `interactions`). `files.import_files` does all.
+the merge are SQL over that table (`items`, `offers`, `users`, `interactions`).
+`files.import_files` does all.
 """

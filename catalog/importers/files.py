@@ -14,13 +14,22 @@ from catalog.importers import (
     interactions,
     items,
     jsonl_file,
+    offers,
     parquet_file,
     staging,
     users,
 )
 from catalog.importers.merging import Merged
 from catalog.importers.report import Report
-from catalog.importers.rows import INTERACTIONS, ITEMS, USERS, BadRow, Layout, Rows
+from catalog.importers.rows import (
+    INTERACTIONS,
+    ITEMS,
+    OFFERS,
+    USERS,
+    BadRow,
+    Layout,
+    Rows,
+)
 from catalog.models import Catalog, LoadState
 
 READERS: dict[str, Callable[[Path, Layout], Rows]] = {
@@ -77,11 +86,12 @@ def import_files(
     catalog: Catalog,
     *,
     items_file: Path | None = None,
+    offers_file: Path | None = None,
     users_file: Path | None = None,
     interactions_file: Path | None = None,
     say: Say = lambda stage, rows: None,
 ) -> Outcome:
-    """Import up to three files; good rows are kept, bad ones listed in a report.
+    """Import up to four files; good rows are kept, bad ones listed in a report.
 
     Everything is read into temporary tables first, and written in one transaction: a file that
     cannot be read, a full disk or a kill leaves nothing half written. A second run of the same
@@ -93,7 +103,12 @@ def import_files(
         When a file is missing, is none of CSV, JSON Lines and Parquet, or cannot be read; and
         when the database gives up.
     """
-    given = [(ITEMS, items_file), (USERS, users_file), (INTERACTIONS, interactions_file)]
+    given = [
+        (ITEMS, items_file),
+        (OFFERS, offers_file),
+        (USERS, users_file),
+        (INTERACTIONS, interactions_file),
+    ]
     wanted = [(layout, path) for layout, path in given if path is not None]
     for _, path in wanted:
         _reader(path)
@@ -110,7 +125,7 @@ def import_files(
         LoadState.objects.filter(pk__in=[part.load.pk for part in parts]).delete()
         raise
     finally:
-        staging.drop(ITEMS, USERS, INTERACTIONS)
+        staging.drop(*(layout for layout, _ in given))
     summaries = [_finish(part) for part in parts]
     return Outcome(summaries, report.path if report.rows else None)
 
@@ -167,7 +182,7 @@ def _merge_all(catalog: Catalog, parts: list[_Part], report: Report, say: Say) -
             for row in part.merged.bad:
                 part.bad += 1
                 report.add(part.path, row)
-            if part.layout is ITEMS and part.merged.added + part.merged.changed:
+            if part.layout in (ITEMS, OFFERS) and part.merged.added + part.merged.changed:
                 catalog.touch_items()
         report.flush()
 
@@ -175,6 +190,8 @@ def _merge_all(catalog: Catalog, parts: list[_Part], report: Report, say: Say) -
 def _merge(catalog: Catalog, layout: Layout) -> Merged:
     if layout is ITEMS:
         return items.merge(catalog)
+    if layout is OFFERS:
+        return offers.merge(catalog)
     if layout is USERS:
         return users.merge()
     return interactions.merge(catalog)

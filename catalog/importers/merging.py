@@ -1,4 +1,4 @@
-"""What the merges of items, users and interactions share."""
+"""What the merges of items, offers, users and interactions share."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass

@@ -11,7 +11,7 @@ from decimal import Decimal
 class Layout:
     """The columns of one kind of file."""
 
-    kind: str  # items, users or interactions
+    kind: str  # items, offers, users or interactions
     columns: tuple[str, ...]
     required: tuple[str, ...]  # must stand in every file
     keeps_extra: bool  # unknown columns go to attributes; else they are left out
@@ -32,6 +32,12 @@ ITEMS = Layout(
     ),
     required=("item_id",),
     keeps_extra=True,
+)
+OFFERS = Layout(
+    kind="offers",
+    columns=("item_id", "kind", "starts_at", "ends_at"),
+    required=("item_id", "kind", "starts_at", "ends_at"),
+    keeps_extra=False,
 )
 USERS = Layout("users", ("user_id", "attributes"), ("user_id",), keeps_extra=True)
 INTERACTIONS = Layout(

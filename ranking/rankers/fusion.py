@@ -7,7 +7,9 @@ from ranking.types import Candidates, FloatArray
 RANK_OFFSET = 20.0  # how quickly lower ranks fade; 60 in the paper, smaller for short lists
 WEIGHTS = {
     "similar": 1.0,
-    "covisit": 0.8,
+    "covisit": 0.4,
+    "markov": 0.4,
+    "ease": 0.4,
     "tower": 0.8,
     "staples": 1.2,
     "category": 0.5,

@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 
 from ranking.features import recent_rows
 from ranking.sources.category import category
-from ranking.sources.covisit import covisit
 from ranking.sources.fresh import fresh
+from ranking.sources.neighbours import covisit, ease, markov
 from ranking.sources.popular import popular
 from ranking.sources.similar import similar
 from ranking.sources.staples import staples
@@ -16,7 +16,7 @@ from ranking.sources.tower import tower
 from ranking.state import RankingState
 from ranking.types import Candidates, FloatArray, IntArray, Query, UserContext
 
-LOOK_BACK = 30  # recent items that similar and covisit start from
+LOOK_BACK = 50  # recent items that similar and the tables of neighbours start from
 
 # (state, context, anchors: rows of recent items, newest first) → one score an item (N,), those
 # above 0 are found; None if this source has nothing to go by
@@ -26,6 +26,8 @@ SOURCES: dict[str, tuple[Source, int]] = {  # name → (source, quota)
     "tower": (tower, 100),
     "similar": (similar, 60),
     "covisit": (covisit, 100),
+    "markov": (markov, 100),
+    "ease": (ease, 100),
     "popular": (popular, 60),
     "fresh": (fresh, 40),
     "staples": (staples, 250),

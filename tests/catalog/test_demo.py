@@ -1,16 +1,18 @@
 from collections import Counter
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from io import StringIO
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from django.core.management import CommandError, call_command
 
 from catalog import demo
-from catalog.demo import loading, news, shop, shop_data
+from catalog.demo import loading, news, shop, shop_data, shop_offers
 from catalog.demo.packages import data_folder
 from catalog.errors import CatalogError
-from catalog.models import Catalog, Interaction, Item, LoadState, User
+from catalog.models import Catalog, Interaction, Item, LoadState, Offer, User
 
 LIMIT = 40
 
@@ -25,6 +27,7 @@ def load(slug: str, limit: int = LIMIT) -> list[tuple[str, int, int | None]]:
 def snapshot() -> list[object]:
     return [
         list(Item.objects.order_by("pk").values()),
+        list(Offer.objects.order_by("pk").values()),
         list(User.objects.order_by("pk").values()),
         list(Interaction.objects.order_by("pk").values()),
         list(Catalog.objects.order_by("pk").values()),
@@ -67,6 +70,88 @@ def test_the_shops_last_purchase_is_less_than_a_week_before_the_load() -> None:
     assert original.year in {2017, 2018}
     shifted_end = int(lines.seconds.max()) + weeks * shop.WEEK
     assert 0 <= catalog.created_at.timestamp() - shifted_end < shop.WEEK
+
+
+@pytest.mark.django_db
+def test_offers_are_those_of_the_file() -> None:
+    load("shop")
+    catalog = Catalog.objects.get()
+    data_end = datetime.fromtimestamp(int(shop_data.purchases().seconds.max()), tz=UTC)
+    weeks = loading.whole_weeks_until(data_end, catalog.created_at)
+    # Some of the forty products bought most often. (week, product): the stores that promoted
+    # anything in the week, those with a mailer and those with a display of the product.
+    by_hand = {
+        (7, 1126899): (107, 107, 19),
+        (23, 994928): (109, 109, 21),
+        (28, 1096036): (109, 109, 24),
+        (40, 1106523): (109, 0, 22),
+        (41, 1106523): (110, 0, 22),  # a fifth, and no more
+        (42, 1106523): (109, 0, 24),
+        (43, 1106523): (109, 0, 25),
+    }
+    lines = pq.read_table(
+        shop_data.folder() / "promotions.parquet",
+        filters=[("product_id", "in", [product for _, product in by_hand])],
+    ).to_pylist()
+    for (week, product), counts in by_hand.items():
+        here = [line for line in lines if (line["week"], line["product_id"]) == (week, product)]
+        mailer = {line["store_id"] for line in here if line["mailer_location"] != "0"}
+        display = {line["store_id"] for line in here if line["display_location"] != "0"}
+        assert (len(mailer), len(display)) == counts[1:]
+        # The first whole week, the second of the data, began on Monday, 2 January 2017.
+        noon = datetime(2017, 1, 4, 12, tzinfo=UTC) + timedelta(weeks=week - 2 + weeks)
+        active = Offer.objects.active(noon).filter(item__external_id=str(product))
+        stores, with_mailer, with_display = counts
+        expected = {"mailer"} if with_mailer > stores / 2 else set()
+        expected |= {"display"} if with_display > stores / 5 else set()
+        assert set(active.values_list("kind", flat=True)) == expected
+    run = Offer.objects.get(
+        item__external_id="1106523",
+        kind="display",
+        starts_at=datetime(2017, 10, 9, 4, tzinfo=UTC) + timedelta(weeks=weeks),
+    )
+    assert run.ends_at >= run.starts_at + timedelta(weeks=2)  # weeks in a row are one row
+    assert Offer.objects.active(catalog.created_at).filter(kind="mailer").exists()
+    assert not Offer.objects.filter(ends_at__gt=catalog.created_at + timedelta(days=7)).exists()
+
+
+def test_each_purchase_lies_in_its_own_week() -> None:
+    times = shop_offers.weeks()
+    table = pq.read_table(
+        shop_data.folder() / "transactions.parquet", columns=["week", "transaction_timestamp"]
+    )
+    seconds = table["transaction_timestamp"].to_numpy().astype("datetime64[s]").astype(np.int64)
+    week = table["week"].to_numpy()
+    assert sorted(times) == list(range(1, 54))
+    for number, (start, end) in times.items():
+        inside = seconds[week == number]
+        assert start <= inside.min()
+        assert inside.max() < end
+    assert all(times[number][1] == times[number + 1][0] for number in range(1, 53))
+    assert datetime.fromtimestamp(times[2][0], UTC) == datetime(2017, 1, 2, 5, tzinfo=UTC)
+
+
+def test_what_is_promoted_in_a_week_by_hand() -> None:
+    # Five stores. 7 is in three mailers, one of them twice; 8 in two and one of them twice;
+    # 7 and 8 are each on one display, 9 on two.
+    lines = [
+        (7, 1, "0", "A"),
+        (7, 1, "0", "D"),
+        (7, 2, "0", "A"),
+        (7, 3, "5", "A"),
+        (8, 1, "0", "A"),
+        (8, 1, "3", "D"),
+        (8, 2, "0", "A"),
+        (9, 4, "5", "0"),
+        (9, 5, "A", "0"),
+    ]
+    names = ("product_id", "store_id", "display_location", "mailer_location")
+    table = pa.table(dict(zip(names, map(list, zip(*lines, strict=True)), strict=True)))
+    found = shop_offers.promoted(table)
+    assert {kind: products.tolist() for kind, products in found.items()} == {
+        "mailer": [7],
+        "display": [9],
+    }
 
 
 @pytest.mark.django_db

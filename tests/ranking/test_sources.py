@@ -7,8 +7,8 @@ import pytest
 
 from ranking.sources import union
 from ranking.sources.category import category
-from ranking.sources.covisit import covisit
 from ranking.sources.fresh import fresh
+from ranking.sources.neighbours import covisit, ease, markov
 from ranking.sources.popular import popular
 from ranking.sources.similar import similar
 from ranking.sources.staples import staples
@@ -50,14 +50,23 @@ def test_category_is_liking_times_popularity() -> None:
 
 def test_covisit_sums_over_the_anchors_the_newest_first() -> None:
     world = state(LOG)
-    assert world.covisitation is not None
-    weight = dict(
-        zip(world.covisitation.neighbours[3], world.covisitation.weights[3], strict=True)
-    )[7]
+    table = world.neighbours["covisit"]
+    weight = dict(zip(table.rows[3], table.weights[3], strict=True))[7]
     found = covisit(world, context_of(), np.array([0, 3]))
     assert found is not None
-    assert found[7] == pytest.approx(0.5**0.1 * weight)
+    assert found[7] == pytest.approx(0.5 ** (1 / table.fading) * weight)
     assert covisit(world, context_of(), NOBODY) is None
+
+
+def test_markov_reads_only_forward() -> None:
+    world = state(LOG)
+    after = markov(world, context_of(), np.array([3]))
+    before = markov(world, context_of(), np.array([7]))
+    assert after is not None
+    assert before is not None
+    assert after[7] > 0
+    assert before[3] == 0
+    assert ease(replace(world, neighbours={}), context_of(), np.array([3])) is None
 
 
 def test_fresh_halves_with_age_where_items_age() -> None:

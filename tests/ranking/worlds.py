@@ -2,11 +2,10 @@
 
 import numpy as np
 
-from ranking.covisitation import CoVisitation
 from ranking.item_index import ItemIndex
 from ranking.popularity import Popularity
 from ranking.repurchase import Repurchase
-from ranking.state import RankingState
+from ranking.state import RankingState, usual_recipes
 from ranking.types import DAY, InteractionLog, UserContext
 
 NOW = 1_700_000_000.0  # 2023-11-14, a Tuesday
@@ -74,6 +73,8 @@ def state(log: InteractionLog, items: ItemIndex | None = None, **dials: object) 
         items,
         Popularity.fit(log, len(items), NOW),
         Repurchase.fit(log, len(items), NOW),
-        covisitation=CoVisitation.fit(log, len(items), NOW),
+        neighbours={
+            name: recipe.fit(log, len(items), NOW) for name, recipe in usual_recipes().items()
+        },
         **(known | dials),  # type: ignore[arg-type]
     )

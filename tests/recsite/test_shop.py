@@ -3,6 +3,7 @@
 import html
 import re
 import uuid
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from catalog.events import Event, log_interactions
-from catalog.models import EVENT_WEIGHTS, Catalog, Interaction, Item, SlateLog, User
+from catalog.models import EVENT_WEIGHTS, Catalog, Interaction, Item, Offer, SlateLog, User
 from recsite import cart, tiles
 from recsite.aisles import aisles_of
 from tests.recsite.ranking_stub import RankingStub, install
@@ -126,6 +127,41 @@ def test_cards_carry_slate_position_and_reason(
     assert f'data-slate-id="{slate.pk}"' in page
     assert f"/shop/products/{slate.item_ids[5]}/?s={slate.pk}&amp;p=5" in page
     assert page.count(ranking.reason) == len(slate.item_ids)  # only where the title doesn't say it
+
+
+@pytest.mark.parametrize(("days", "is_on_offer"), [(-8, False), (-1, True), (1, False)])
+def test_tiles_and_products_say_what_is_on_offer(
+    client: Client, items: list[Item], ranking: RankingStub, days: int, is_on_offer: bool
+) -> None:
+    def pages() -> tuple[list[str], int]:
+        """The front page, an aisle in two orders, a product; and the number of queries."""
+        aisle = reverse("shop:aisle", args=["dairy"])
+        addresses = [reverse("shop:home"), aisle, f"{aisle}?sort=price"]
+        addresses.append(reverse("shop:product", args=[items[2].pk]))
+        with CaptureQueriesContext(connection) as queries:
+            found = [client.get(address).content.decode() for address in addresses]
+        return found, len(queries)
+
+    pages()
+    without, queries = pages()
+    assert not [page for page in without if "On offer" in page]
+    start = timezone.now() + timedelta(days=days)
+    for item, kind in ((items[2], "mailer"), (items[4], "mailer"), (items[6], "display")):
+        Offer.objects.create(
+            catalog=item.catalog,
+            item=item,
+            kind=kind,
+            starts_at=start,
+            ends_at=start + timedelta(days=7),
+        )
+    found, queries_now = pages()
+    tile = r'Product (\d\d)</a></h3>[^$]*\$[\d.]+ <span class="tag">On offer</span>'
+    expected = [{"02", "04"}] * 3 + [{"04"}]  # a product stands on no tile of its own page
+    assert [set(re.findall(tile, page)) for page in found] == (
+        expected if is_on_offer else [set()] * 4
+    )
+    assert ("In the shop’s mailer now" in found[3]) == is_on_offer
+    assert queries_now == queries
 
 
 @pytest.mark.parametrize(

@@ -5,15 +5,20 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ranking.types import DAY
+from ranking.types import DAY, InteractionLog
 from tests.ranking.worlds import NOW, item_index, log_of, state
 from training.errors import TrainingFault
-from training.evaluation import PIPELINE, evaluate_state, pipeline_scorer
-from training.negatives import context_of, past_requests
-from training.snapshot import Split
+from training.evaluation import evaluate_state, pipeline_scorer
+from training.report import PIPELINE
+from training.splits import Moments, Split, context_of, time_split
+from training.tune import ranks_of
 
-SPLIT = Split(NOW - 40 * DAY, NOW - 20 * DAY, NOW - 15 * DAY, NOW - 10 * DAY, NOW)
+MOMENTS = Moments(NOW - 40 * DAY, NOW - 20 * DAY, NOW - 15 * DAY, NOW - 10 * DAY, NOW)
 ITEMS = replace(item_index(), published=np.full(12, NOW - 60 * DAY))
+
+
+def split_of(log: InteractionLog) -> Split:
+    return time_split(log, MOMENTS, repeats=True)
 
 
 def everyday(last_days: int = 0) -> list[tuple[int, int, float, float]]:
@@ -25,12 +30,21 @@ def everyday(last_days: int = 0) -> list[tuple[int, int, float, float]]:
 
 def test_who_picks_the_same_again_is_served_it_first() -> None:
     log = log_of(*everyday())
-    result = evaluate_state(state(log, ITEMS), log, SPLIT)
+    result = evaluate_state(state(log, ITEMS), log, split_of(log))
     assert result["users"] == 12
     figures = {model["name"]: model for model in result["models"]}
-    assert list(figures) == ["popularity", "personal popularity", "item-kNN", PIPELINE]
+    assert list(figures) == [
+        "popularity",
+        "personal popularity",
+        "TIFU-kNN",
+        "item-kNN",
+        "EASE",
+        "Markov-kNN",
+        "blend of baselines",
+        PIPELINE,
+    ]
     assert figures["personal popularity"]["metrics"]["ndcg@10"]["value"] == 1.0
-    assert figures[PIPELINE]["metrics"]["mrr"]["value"] == 1.0
+    assert figures[PIPELINE]["metrics"]["mrr@100"]["value"] == 1.0
     assert figures["popularity"]["pipeline_lead"]["value"] > 0
     assert figures[PIPELINE]["pipeline_lead"] is None
 
@@ -39,9 +53,9 @@ def test_what_happens_in_the_test_window_is_not_known() -> None:
     past = everyday(last_days=10)
     one = log_of(*past, *((user, 3, 5.0, 1.0) for user in range(12)))
     other = log_of(*past, *((user, 7, 5.0, 1.0) for user in range(12)))
-    for place, request in enumerate(past_requests(one, SPLIT.test_start, NOW, repeats=True)):
-        then = [state(log, ITEMS).as_of(log, SPLIT.test_start) for log in (one, other)]
-        again = past_requests(other, SPLIT.test_start, NOW, repeats=True)[place]
+    for place, request in enumerate(split_of(one).test.requests):
+        then = [state(log, ITEMS).as_of(log, MOMENTS.test_start) for log in (one, other)]
+        again = split_of(other).test.requests[place]
         scores = pipeline_scorer(then[0])(context_of(one, request))
         assert np.array_equal(scores, pipeline_scorer(then[1])(context_of(other, again)))
 
@@ -49,4 +63,12 @@ def test_what_happens_in_the_test_window_is_not_known() -> None:
 def test_a_window_in_which_nobody_came_is_said() -> None:
     log = log_of(*everyday(last_days=12))
     with pytest.raises(TrainingFault, match="nothing to measure"):
-        evaluate_state(state(log, ITEMS), log, SPLIT)
+        evaluate_state(state(log, ITEMS), log, split_of(log))
+
+
+def test_ties_take_their_middle_place_and_picked_ones_share_no_place() -> None:
+    scores = np.array([3.0, 1.0, 1.0, 1.0, 0.0], dtype=np.float32)
+    assert ranks_of(scores, np.array([0, 1, 4])).tolist() == [0, 2, 4]
+    assert ranks_of(scores, np.array([3, 1])).tolist() == [3, 1]
+    assert ranks_of(np.zeros(4, dtype=np.float32), np.array([0, 1, 2, 3])).tolist() == [0, 1, 2, 3]
+    assert ranks_of(np.full(3, -np.inf, dtype=np.float32), np.array([1])).tolist() == [1]

@@ -11,6 +11,7 @@ from ranking.user_tower import UserTower
 from tests.ranking.worlds import NOW, item_index, log_of
 from training.fit_tower import TowerTraining, fit_tower, sequences
 from training.handle import RunHandle
+from training.splits import BoolArray
 
 TRAIN_UNTIL, VALID_UNTIL = NOW - 5.5 * DAY, NOW - 2.5 * DAY
 
@@ -40,16 +41,21 @@ def days_of_five(step_after_validation: int = 1) -> InteractionLog:
     )
 
 
+def masks(log: InteractionLog) -> tuple[BoolArray, BoolArray]:
+    """What the tower learns from, and that with what stops it."""
+    return log.timestamps < TRAIN_UNTIL, log.timestamps < VALID_UNTIL
+
+
 def trained(log: InteractionLog, folder: Path) -> UserTower:
     folder.mkdir()
     handle = cast(RunHandle, Silent(folder))
     training = TowerTraining(epochs=2, batch=2)
-    return fit_tower(handle, item_index(), log, TRAIN_UNTIL, VALID_UNTIL, training)
+    return fit_tower(handle, item_index(), log, *masks(log), training)
 
 
 def test_a_piece_is_one_persons_and_ends_in_time() -> None:
     log = days_of_five()
-    pieces = sequences(log, 0.0, TRAIN_UNTIL, 100)
+    pieces = sequences(log, log.timestamps < TRAIN_UNTIL, 100)
     assert [np.unique(log.users[piece]).tolist() for piece in pieces] == [[0], [1], [2], [3], [4]]
     assert all((log.timestamps[piece] < TRAIN_UNTIL).all() for piece in pieces)
     assert all(len(piece) == 5 for piece in pieces)
@@ -57,7 +63,7 @@ def test_a_piece_is_one_persons_and_ends_in_time() -> None:
 
 def test_long_histories_are_cut_and_overlap_by_one_step() -> None:
     log = log_of(*((1, day % 12, 10.0 - day, 1.0) for day in range(10)))
-    assert [piece.tolist() for piece in sequences(log, 0.0, NOW, 4)] == [
+    assert [piece.tolist() for piece in sequences(log, np.ones(10, dtype=bool), 4)] == [
         [5, 6, 7, 8, 9],
         [1, 2, 3, 4, 5],
         [0, 1],
@@ -78,6 +84,7 @@ def test_a_resumed_training_ends_with_the_same_weights(tmp_path: Path) -> None:
     handle = cast(RunHandle, Silent(halves))
     for epochs in (1, 2):
         training = TowerTraining(epochs=epochs, batch=2)
-        tower = fit_tower(handle, item_index(), days_of_five(), TRAIN_UNTIL, VALID_UNTIL, training)
+        log = days_of_five()
+        tower = fit_tower(handle, item_index(), log, *masks(log), training)
     for name, weights in whole.state_dict().items():
         assert torch.equal(weights, tower.state_dict()[name]), name

@@ -1,4 +1,4 @@
-"""Bring items, users and interactions in from files."""
+"""Bring items, offers, users and interactions in from files."""
 
 from pathlib import Path
 from typing import Any
@@ -16,13 +16,17 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("catalog", help="made by create_catalog")
         parser.add_argument("--items", type=Path, metavar="FILE")
+        parser.add_argument("--offers", type=Path, metavar="FILE")
         parser.add_argument("--users", type=Path, metavar="FILE")
         parser.add_argument("--interactions", type=Path, metavar="FILE")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        files = [options["items"], options["users"], options["interactions"]]
-        if not any(files):
-            raise CommandError("Name at least one file: --items, --users or --interactions.")
+        kinds = ("items", "offers", "users", "interactions")
+        files = {f"{kind}_file": options[kind] for kind in kinds}
+        if not any(files.values()):
+            raise CommandError(
+                "Name at least one file: --items, --offers, --users or --interactions."
+            )
         try:
             catalog = Catalog.objects.get(slug=options["catalog"])
         except Catalog.DoesNotExist:
@@ -31,13 +35,7 @@ class Command(BaseCommand):
                 f" manage.py create_catalog {options['catalog']} --kind product|article"
             ) from None
         try:
-            outcome = import_files(
-                catalog,
-                items_file=files[0],
-                users_file=files[1],
-                interactions_file=files[2],
-                say=self._say,
-            )
+            outcome = import_files(catalog, **files, say=self._say)
         except CatalogError as error:
             raise CommandError(str(error)) from None
         self._sum_up(outcome)

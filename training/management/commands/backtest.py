@@ -11,7 +11,7 @@ from ranking.errors import RankingFault
 from training.backtest import Backtest, backtest, mean_leads
 from training.console import find_catalog
 from training.errors import TrainingFault
-from training.evaluation import table
+from training.report import table
 
 
 class Command(BaseCommand):

@@ -1,4 +1,4 @@
-"""manage.py evaluate CATALOG [--json F]: the live pipeline beside the baselines."""
+"""manage.py evaluate CATALOG [--split S] [--json F] [--ranks DIR]: the pipeline and baselines."""
 
 import json
 from pathlib import Path
@@ -6,30 +6,52 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from ranking.bundle import BundleError
-from ranking.errors import RankingFault
-from training.console import find_catalog
-from training.errors import TrainingFault
-from training.evaluation import evaluate_catalog, table
+from training.console import find_catalog, run_here
+from training.evaluation import evaluate_catalog
+from training.models import TrainingRun
+from training.report import table
 
 
 class Command(BaseCommand):
-    help = "Full-catalog ranking on the time split: baselines, the tower alone, the full pipeline."
+    help = (
+        "Full-catalog ranking on a split: baselines, the tower alone, the full pipeline. By time, "
+        "a live bundle is measured; else a pipeline is fitted first, and thrown away afterwards."
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("catalog", help="slug of the catalog, such as shop")
+        parser.add_argument(
+            "--split", default="time", help="time, leave-last-out, or leave-last-K such as 5"
+        )
+        parser.add_argument(
+            "--fresh", action="store_true", help="fit a pipeline even if a bundle is live"
+        )
+        parser.add_argument("--people", type=int, help="requests measured, at most; drawn")
+        parser.add_argument("--seed", type=int, default=1)
         parser.add_argument("--json", type=Path, help="write the figures to this file too")
+        parser.add_argument(
+            "--ranks", type=Path, help="write every model's ranks to this folder, a file each"
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         catalog = find_catalog(options["catalog"])
         if options["json"] and not options["json"].parent.is_dir():
             raise CommandError(f"There is no folder {options['json'].parent} to write to.")
-        try:
-            result = evaluate_catalog(catalog)
-        except (TrainingFault, RankingFault, BundleError) as fault:
-            raise CommandError(str(fault)) from fault
-        live = catalog.live_bundle or "none: encoder and popularity"
-        self.stdout.write(f"{catalog.name}: {result['users']:,} people; bundle {live}")
+        parameters = {"split": options["split"], "fresh": options["fresh"]}
+        kind = TrainingRun.Kind.EVALUATE
+        with run_here(catalog, kind, parameters, options["seed"], self.stdout.write) as run:
+            result = evaluate_catalog(
+                run,
+                options["split"],
+                fresh=options["fresh"],
+                most_people=options["people"],
+                ranks_folder=options["ranks"],
+            )
+        bundle = f"bundle {result['bundle']}" if result["bundle"] else "fitted for this evaluation"
+        self.stdout.write(
+            f"{catalog.name}, split {result['split']}: {result['users']:,} people, "
+            f"{result['requests']:,} requests; {bundle}"
+        )
         if catalog.is_simulated:
             self.stdout.write("Its people are simulated: these figures are no evidence of quality.")
         for line in table(result):

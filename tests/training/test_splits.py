@@ -7,8 +7,7 @@ from catalog.models import Catalog
 from ranking.types import DAY
 from tests.ranking.worlds import NOW, log_of
 from training.errors import TrainingFault
-from training.negatives import context_of, past_requests
-from training.snapshot import split_by_time
+from training.splits import context_of, leave_last, make_split, past_requests, split_by_time
 
 
 def test_the_last_windows_are_held_back() -> None:
@@ -48,3 +47,36 @@ def test_seen_items_are_no_targets_where_nothing_repeats() -> None:
     (request,) = past_requests(log, NOW - 6 * DAY, NOW, repeats=False)
     assert request.picked.tolist() == [2]
     assert np.array_equal(past_requests(log, NOW - 6 * DAY, NOW, repeats=True)[0].picked, [0, 2])
+
+
+def test_the_last_picks_are_asked_one_by_one_and_known_to_nobody() -> None:
+    log = log_of(*((user, row, 20.0 - row, 1.0) for user in (1, 2) for row in range(8)))
+    split = leave_last(log, 2, repeats=False)
+    assert [request.picked.tolist() for request in split.test.requests] == [[6], [7], [6], [7]]
+    assert [request.picked.tolist() for request in split.valid.requests] == [[4], [5], [4], [5]]
+    assert [request.picked.tolist() for request in split.train[0].requests] == [[2], [3]] * 2
+    assert log.rows[split.test.known].tolist() == [0, 1, 2, 3] * 2  # neither test nor validation
+    assert log.rows[split.train[0].known].tolist() == [0, 1] * 2
+    last = context_of(log, split.test.requests[1])
+    assert last.rows.tolist() == [0, 1, 2, 3, 4, 5, 6]
+
+
+def test_a_person_with_few_picks_keeps_the_first() -> None:
+    log = log_of((1, 0, 3.0, 1.0), (1, 1, 2.0, 1.0), (2, 4, 1.0, 1.0))
+    split = leave_last(log, 1, repeats=False)
+    assert [request.picked.tolist() for request in split.test.requests] == [[1]]
+    assert split.valid.requests == []
+    assert log.rows[split.test.known].tolist() == [0, 4]
+
+
+def test_what_is_seen_again_is_no_last_pick() -> None:
+    log = log_of((1, 0, 4.0, 1.0), (1, 1, 3.0, 1.0), (1, 2, 2.0, 1.0), (1, 0, 1.0, 1.0))
+    assert leave_last(log, 1, repeats=False).test.requests[0].picked.tolist() == [2]
+    assert leave_last(log, 1, repeats=True).test.requests[0].picked.tolist() == [0]
+
+
+@pytest.mark.parametrize("name", ["leave-last-0", "leave-last-x", "random", "leave-last-51"])
+def test_a_split_that_there_is_not_is_said(name: str) -> None:
+    log = log_of(*((user, 0, 1.0, 1.0) for user in range(300)))
+    with pytest.raises(TrainingFault, match=r"There is no split|must leave out 1 to 50"):
+        make_split(name, log, Catalog(name="c"))

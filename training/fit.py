@@ -1,0 +1,62 @@
+"""⑫ Everything that a catalog's ranking learns from one split of its log, in order.
+
+A training and an evaluation both call `fit_pipeline`: what is measured is what is served.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from catalog.models import Catalog
+from ranking.device import one_thread
+from ranking.item_index import ItemIndex
+from ranking.rankers.gbdt import GbdtConfig
+from ranking.serving import bare_state
+from ranking.state import RankingState
+from ranking.types import InteractionLog
+from ranking.user_tower import UserTower, all_item_vectors
+from training.fit_ranker import fit_ranker
+from training.fit_tower import TowerTraining, fit_tower
+from training.handle import RunHandle
+from training.splits import Split
+from training.tune import choose_recipes
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How much is tried; what is found works within it."""
+
+    epochs: int | None = None  # of the tower; None: by the size of the log
+    rounds: int = GbdtConfig.rounds  # trees
+
+
+def fit_pipeline(
+    handle: RunHandle,
+    catalog: Catalog,
+    items: ItemIndex,
+    log: InteractionLog,
+    split: Split,
+    limits: Limits = Limits(),
+) -> RankingState:
+    """Tower, tables and ranker of a catalog; statistics are still to be counted (`as_of`).
+
+    Raises
+    ------
+    TrainingFault
+        Too little to learn from.
+    """
+    training = TowerTraining(epochs=limits.epochs)
+    tower = fit_tower(handle, items, log, split.tower, split.tower_valid, training)
+    with one_thread():
+        state = with_tower(bare_state(items, catalog), tower)
+        handle.stage("tables of neighbours", 0.5)
+        state = replace(state, recipes=choose_recipes(handle, state, log, split.valid))
+        ranker = fit_ranker(handle, state, log, split, limits.rounds)
+    return replace(state, ranker=ranker)
+
+
+def with_tower(state: RankingState, tower: UserTower) -> RankingState:
+    """The state with a tower that was trained on its items."""
+    items = state.items
+    vectors = all_item_vectors(tower, items.text_vectors, items.text_codes, np.arange(len(items)))
+    return replace(state, tower=tower, tower_items=vectors)

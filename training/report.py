@@ -1,0 +1,201 @@
+"""⑬ What an evaluation says: figures with intervals, by segment, and how far the pipeline leads."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ranking.popularity import decayed_counts
+from ranking.state import RankingState
+from ranking.types import IntArray, InteractionLog
+from training import metrics
+from training.splits import PastRequest, Split
+
+PIPELINE = "full pipeline"
+MAIN = "ndcg@10"
+SHOWN = ("ndcg@10", "recall@10", "recall@20", "mrr@100")  # in the table of text
+DEPTHS = (5, 10, 20, 100)
+MEASURES: dict[str, Callable[[IntArray], NDArray[np.float64]]] = {
+    f"{name}@{depth}": partial(function, k=depth)
+    for depth in DEPTHS
+    for name, function in (
+        ("ndcg", metrics.ndcg),
+        ("recall", metrics.recall),
+        ("mrr", metrics.reciprocal_rank),
+        ("map", metrics.average_precision),
+        ("hit", metrics.hit_rate),
+    )
+}
+CALIBRATED = 2_000  # requests, at most, that the slower figures of lists are taken from
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """One model's answers, request by request."""
+
+    name: str
+    role: str  # baseline, part or pipeline
+    ranks: IntArray  # (R, T) 0-based place of each picked item, −1 fills short rows
+    tops: IntArray  # (R, 10) the first rows of each list, −1 fills short ones
+    fit_seconds: float
+    score_ms: float  # median, one person
+    peak_mb: float  # of the whole process, up to the end of this model
+
+
+def report(
+    ranked: list[Ranked],
+    state: RankingState,
+    log: InteractionLog,
+    requests: Sequence[PastRequest],
+    split: Split,
+) -> dict[str, Any]:
+    """The figures with their intervals, and the pipeline's lead over each other model."""
+    _, people = np.unique([request.user_id for request in requests], return_inverse=True)
+    pipeline = ranked[-1]
+    lists = Lists(state, log, requests, split)
+    parts = segments(log, requests)
+    models = []
+    for one in ranked:
+        figures = {
+            name: _figure(function(one.ranks), people) for name, function in MEASURES.items()
+        }
+        figures["auc"] = _figure(metrics.auc(one.ranks, len(state.items)), people)
+        models.append(
+            {
+                "name": one.name,
+                "role": one.role,
+                "metrics": figures | lists.figures(one.tops),
+                "segments": {
+                    name: {
+                        "requests": int(chosen.sum()),
+                        MAIN: float(MEASURES[MAIN](one.ranks)[chosen].mean()),
+                    }
+                    for name, chosen in parts.items()
+                },
+                "pipeline_lead": _lead(pipeline, one, people) if one is not pipeline else None,
+                "fit_seconds": round(one.fit_seconds, 3),
+                "score_ms_per_user": round(one.score_ms, 3),
+                "peak_mb": round(one.peak_mb),
+            }
+        )
+    return {
+        "split": split.name,
+        "users": int(people.max()) + 1,
+        "requests": len(requests),
+        "test_start": split.test.now,
+        "models": models,
+    }
+
+
+def _figure(values: NDArray[np.float64], people: IntArray) -> dict[str, float]:
+    low, high = metrics.bootstrap_interval(values, clusters=people)
+    return {"value": float(values.mean()), "low": low, "high": high}
+
+
+def _lead(pipeline: Ranked, other: Ranked, people: IntArray) -> dict[str, Any]:
+    """How far the pipeline is ahead, as a difference and as a ratio; paired."""
+    ours, theirs = MEASURES[MAIN](pipeline.ranks), MEASURES[MAIN](other.ranks)
+    ratio, low, high = metrics.ratio_interval(ours, theirs, clusters=people)
+    return {
+        **_figure(ours - theirs, people),
+        "ratio": {"value": ratio, "low": low, "high": high},
+        "p": metrics.paired_p_value(ours, theirs, clusters=people),
+    }
+
+
+class Lists:
+    """Figures of the first ten items of each list, beyond whether they were picked."""
+
+    def __init__(
+        self,
+        state: RankingState,
+        log: InteractionLog,
+        requests: Sequence[PastRequest],
+        split: Split,
+    ) -> None:
+        self.items = state.items
+        known = log.keep(split.test.known)
+        self.popularity = decayed_counts(known, len(state.items), split.test.now, 1e9)
+        self.histories = [log.rows[request.start : request.stop] for request in requests]
+
+    def figures(self, tops: IntArray) -> dict[str, dict[str, float]]:
+        """Each by its name; see training/metrics.py."""
+        some = slice(0, CALIBRATED)
+        vectors = self.items.vectors(np.arange(len(self.items)))
+        each = {
+            "novelty@10": metrics.novelty(tops, self.popularity),
+            "average_popularity@10": metrics.average_popularity(tops, self.popularity),
+            "intra_list_diversity@10": metrics.intra_list_diversity(tops[some], vectors),
+            "calibration@10": metrics.calibration(
+                tops[some], self.items.categories, self.histories[some]
+            ),
+        }
+        whole = {
+            "coverage@10": metrics.coverage(tops, len(self.items)),
+            "gini@10": metrics.gini(tops, len(self.items)),
+        }
+        means = {name: _mean(values) for name, values in each.items()}
+        return {name: {"value": value} for name, value in (whole | means).items() if value == value}
+
+
+def _mean(values: NDArray[np.float64]) -> float:
+    real = values[~np.isnan(values)]
+    return float(real.mean()) if len(real) else float("nan")
+
+
+def segments(log: InteractionLog, requests: Sequence[PastRequest]) -> dict[str, NDArray[np.bool_]]:
+    """Requests by length of history; only segments that somebody is in. (R,) each"""
+    lengths = np.array([request.stop - request.start for request in requests])
+    borders = [0, 4, 19, 99]
+    place = np.searchsorted(borders, lengths)
+    names = (
+        "no history",
+        "history 1 to 4",
+        "history 5 to 19",
+        "history 20 to 99",
+        "history 100 up",
+    )
+    found = {name: place == number for number, name in enumerate(names)}
+    return {name: chosen for name, chosen in found.items() if chosen.any()}
+
+
+def by_name(result: dict[str, Any]) -> dict[str, Any]:
+    """The same figures as the registry keeps them: `pipeline`, and every other model by name."""
+    figures = {model["name"]: model["metrics"] for model in result["models"]}
+    return {"pipeline": figures.pop(PIPELINE), **figures, "users": result["users"]}
+
+
+def table(result: dict[str, Any]) -> list[str]:
+    """The result as lines of text."""
+    head = f"{'model':22}" + "".join(f"{name:>22}" for name in SHOWN) + f"{'coverage@10':>13}"
+    lines = [head + f"{'fit s':>9}{'ms/user':>9}"]
+    for model in result["models"]:
+        figures = model["metrics"]
+        cells = [
+            "{} [{}, {}]".format(*(_short(figures[name][key]) for key in ("value", "low", "high")))
+            for name in SHOWN
+        ]
+        coverage = _short(figures["coverage@10"]["value"])
+        lines.append(
+            f"{model['name']:22}"
+            + "".join(f"{cell:>22}" for cell in cells)
+            + f"{coverage:>13}{model['fit_seconds']:>9.1f}{model['score_ms_per_user']:>9.2f}"
+        )
+    lines.append("")
+    lines += [
+        f"full pipeline − {model['name']}: {MAIN} {lead['value']:+.4f} "
+        f"[{lead['low']:+.4f}, {lead['high']:+.4f}] (paired, 95 %), "
+        f"× {lead['ratio']['value']:.3f} "
+        f"[{lead['ratio']['low']:.3f}, {lead['ratio']['high']:.3f}]"
+        for model in result["models"]
+        if (lead := model["pipeline_lead"])
+    ]
+    return lines
+
+
+def _short(share: float) -> str:
+    """Four decimals, and no nought before the point: .2407"""
+    return f"{share:.4f}".removeprefix("0")

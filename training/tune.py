@@ -1,0 +1,132 @@
+"""Hyperparameter search: which recipe of a table of neighbours finds best what people pick next."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ranking.ease import Ease
+from ranking.features import recent_rows
+from ranking.filters import allowed_items
+from ranking.neighbours import Neighbours
+from ranking.sources.union import LOOK_BACK
+from ranking.state import RankingState, Recipe, usual_recipes
+from ranking.types import FloatArray, IntArray, InteractionLog, Query, UserContext
+from training import metrics
+from training.handle import RunHandle
+from training.splits import Fold, context_of, drawn
+
+REQUESTS = 1_000  # of the validation fold
+MOST_SCORES = 50_000_000  # items × requests, so that what `scores` gives fits into memory
+FADINGS = (1.0, 2.0, 4.0, 10.0, 1e9)  # steps; the last: an old pick counts like a new one
+QUERY = Query(catalog_slug="", log=False)
+HalfArray = NDArray[np.float16]
+
+
+def choose_recipes(
+    handle: RunHandle, state: RankingState, log: InteractionLog, fold: Fold
+) -> dict[str, Recipe]:
+    """For each source that reads a table: the recipe with the best nDCG@10 on this fold."""
+    trial = Trial(state, log, fold, handle.seed)
+    chosen = {}
+    for name, usual in usual_recipes().items():
+        best, quality = usual, -1.0
+        for recipe in variants(usual):
+            handle.check()
+            table = recipe.fit(trial.known, len(state.items), fold.now)
+            for fading in FADINGS:
+                found = trial.ndcg(scorer_of(replace(table, fading=fading)))
+                if found > quality:
+                    best, quality = replace(recipe, fading=fading), found
+        handle.log(f"Source {name}: {best}, nDCG@10 {quality:.4f} by itself")
+        chosen[name] = best
+    return chosen
+
+
+def scorer_of(table: Neighbours) -> Callable[[UserContext], FloatArray]:
+    """A table of neighbours by itself, summed over the recent items."""
+    return lambda context: table.scores_for(recent_rows(context, LOOK_BACK))
+
+
+def variants(usual: Recipe) -> Iterator[Recipe]:
+    """The recipes that are tried in place of the usual one, itself first."""
+    yield usual
+    if isinstance(usual, Ease):
+        for reg in (50.0, 800.0):
+            yield replace(usual, reg=reg)
+        return
+    for window, step_fading in ((1, 1.0), (5, 0.7), (20, 0.9)):
+        yield replace(usual, window=window, step_fading=step_fading)
+    for damping, own_damping in ((0.2, 0.5), (0.4, 0.5), (0.6, 0.5), (0.2, 1.0)):
+        yield replace(usual, damping=damping, own_damping=own_damping)
+
+
+class Trial:
+    """Requests of a fold, ready to be asked of one model after another."""
+
+    def __init__(self, state: RankingState, log: InteractionLog, fold: Fold, seed: int) -> None:
+        most = min(REQUESTS, MOST_SCORES // max(len(state.items), 1))
+        requests = drawn(fold.requests, most, seed)
+        self.known, self.now = log.keep(fold.known), fold.now
+        self.contexts = [context_of(log, request) for request in requests]
+        self.picked = [request.picked for request in requests]
+        self.state = state
+
+    def ndcg(self, scorer: Callable[[UserContext], FloatArray]) -> float:
+        """Mean nDCG@10 of ranking everything by this scorer."""
+        return self._ndcg(scorer(context) for context in self.contexts)
+
+    def scores(self, scorer: Callable[[UserContext], FloatArray]) -> list[HalfArray]:
+        """Its scores of everything for every request, each scaled to a largest of 1. R × (N,)"""
+        answers = []
+        for context in self.contexts:
+            found = scorer(context)
+            answers.append((found / max(float(found.max()), 1e-9)).astype(np.float16))
+        return answers
+
+    def ndcg_of_sum(self, answers: Sequence[list[HalfArray]], shares: NDArray[np.float64]) -> float:
+        """Mean nDCG@10 of a weighted sum of what `scores` gave for several scorers."""
+        used = np.flatnonzero(shares).tolist()
+        return self._ndcg(
+            np.sum(
+                [shares[part] * answers[part][place].astype(np.float32) for part in used], axis=0
+            )
+            for place in range(len(self.contexts))
+        )
+
+    def _ndcg(self, answers: Iterable[FloatArray]) -> float:
+        ranks = [
+            ranks_of(
+                np.where(allowed_items(self.state, context, QUERY)[0], scores, -np.inf), picked
+            )
+            for scores, context, picked in zip(answers, self.contexts, self.picked, strict=True)
+        ]
+        return float(metrics.ndcg(padded(ranks), 10).mean()) if ranks else 0.0
+
+
+def ranks_of(scores: FloatArray, picked: IntArray) -> IntArray:
+    """0-based place of each picked item by score; distinct.
+
+    Of L items with the same score, one that was picked takes the middle place, (L − 1) // 2 from
+    their first; several of them are spread evenly.
+    """
+    own = scores[picked]
+    order = np.lexsort((picked, -own))
+    value, start, many = np.unique(-own[order], return_index=True, return_counts=True)
+    above = (scores[None, :] > -value[:, None]).sum(axis=1)
+    level = (scores[None, :] == -value[:, None]).sum(axis=1)
+    group = np.repeat(np.arange(len(value)), many)
+    within = np.arange(len(picked)) - start[group]
+    places = np.empty(len(picked), dtype=np.int64)
+    places[order] = above[group] + ((2 * within + 1) * level[group] - 1) // (2 * many[group])
+    return places
+
+
+def padded(rows: list[IntArray]) -> IntArray:
+    """Rows of different lengths as one array, short ones filled with −1. (R, T)"""
+    longest = max(map(len, rows), default=0)
+    table = np.full((len(rows), longest), -1, dtype=np.int64)
+    for place, row in enumerate(rows):
+        table[place, : len(row)] = row
+    return table
