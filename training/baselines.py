@@ -6,7 +6,7 @@ published ones (Ferrari Dacrema et al. 2019), so these are what has to be beaten
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
@@ -20,7 +20,7 @@ from ranking.popularity import decayed_counts
 from ranking.state import RankingState, Recipe
 from ranking.types import DAY, FloatArray, InteractionLog, UserContext
 from training.splits import Split
-from training.tune import FADINGS, Trial, scorer_of, variants
+from training.tune import FADINGS, Trial, scorer_of, tuned
 
 Scorer = Callable[[UserContext], FloatArray]  # one score an item, higher is better. (N,)
 BLENDED = ("personal popularity", "TIFU-kNN", "item-kNN", "EASE", "Markov-kNN")
@@ -195,12 +195,6 @@ def grids(state: RankingState) -> Iterator[list[Baseline]]:
         yield [PersonalPopularity(days) for days in (14.0, 30.0, 90.0, 365.0)]
         yield [TifuKnn(fading, own) for fading in (0.85, 0.93, 0.97) for own in (0.7, 0.9)]
     yield [ItemKnn(shrink, fading) for shrink in (0.0, 5.0, 20.0) for fading in FADINGS[2:]]
-    for name, usual in (("EASE", Ease()), ("Markov-kNN", CoVisitation())):
-        yield [
-            FromTable(name, replace(recipe, fading=fading))
-            for recipe in variants(usual)
-            for fading in FADINGS
-        ]
 
 
 def tuned_baselines(
@@ -215,6 +209,9 @@ def tuned_baselines(
     best: list[Baseline] = []
     for grid in grids(state):
         best.append(_best(trial, grid, size, check))
+        yield best[-1], *_fitted(best[-1], log, split, size)
+    for name, usual in (("EASE", Ease()), ("Markov-kNN", CoVisitation())):
+        best.append(FromTable(name, tuned(usual, trial, check)[0]))
         yield best[-1], *_fitted(best[-1], log, split, size)
     parts = [baseline for baseline in best if baseline.name in BLENDED]
     blend = _best_blend(trial, parts, size, check)

@@ -23,6 +23,7 @@ LEAST_PEOPLE = 10
 RANKER_WINDOWS = 8  # from rank_start to valid_start
 NEWEST_WINDOWS = 4  # as long, from valid_start to test_start
 LEAVE_LAST = "leave-last-"
+TRAIN_BLOCKS = 3  # of the picks before those that are validated with, to learn ranking from
 MOST_LEFT_OUT = 50  # picks of each person
 
 BoolArray = NDArray[np.bool_]
@@ -136,15 +137,21 @@ def leave_last(log: InteractionLog, count: int, *, repeats: bool) -> Split:
     """Everybody's last `count` picks are the test, one request each; those before them validate.
 
     Strict: models and statistics are made without the test's and the validation's picks, or, where
-    rankers learn, without those of a third block before the two. A request knows the person's own
-    history up to it. What others did is known whenever they did it, as is usual in this protocol.
+    rankers learn, without those of the blocks before the two and all that came later. A request
+    knows the person's own history up to it. What others did is known whenever they did it, as is
+    usual in this protocol.
     """
     picks = _picks(log, repeats=repeats)
-    known = [_cut(log, picks, blocks * count) for blocks in (3, 2)]
-    train = _last_picks(log, picks, known[0], 3 * count, 2 * count)
-    valid = _last_picks(log, picks, known[1], 2 * count, count)
-    test = _last_picks(log, picks, known[1], count, 0)
-    return Split(f"{LEAVE_LAST}{count}", known[0], known[1], [train], valid, [valid], test)
+
+    def fold(blocks: int) -> Fold:
+        known = _cut(log, picks, blocks * count)
+        return _last_picks(log, picks, known, blocks * count, (blocks - 1) * count)
+
+    train = [fold(blocks) for blocks in range(2 + TRAIN_BLOCKS, 2, -1)]
+    valid = fold(2)
+    test = _last_picks(log, picks, valid.known, count, 0)
+    towers = (train[-1].known, valid.known)
+    return Split(f"{LEAVE_LAST}{count}", *towers, train, valid, [valid], test)
 
 
 def _picks(log: InteractionLog, *, repeats: bool) -> list[IntArray]:

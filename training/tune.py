@@ -1,7 +1,8 @@
 """Hyperparameter search: which recipe of a table of neighbours finds best what people pick next."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,17 +32,26 @@ def choose_recipes(
     trial = Trial(state, log, fold, handle.seed)
     chosen = {}
     for name, usual in usual_recipes().items():
-        best, quality = usual, -1.0
-        for recipe in variants(usual):
-            handle.check()
-            table = recipe.fit(trial.known, len(state.items), fold.now)
+        chosen[name], quality = tuned(usual, trial, handle.check)
+        handle.log(f"Source {name}: {chosen[name]}, nDCG@10 {quality:.4f} by itself")
+    return chosen
+
+
+def tuned(usual: Recipe, trial: "Trial", check: Callable[[], None]) -> tuple[Recipe, float]:
+    """The best recipe that one thing changed after another leads to, and its nDCG@10."""
+    best, quality = usual, -1.0
+    size = len(trial.state.items)
+    for changes in axes(usual):
+        start = best
+        for change in changes:
+            check()
+            recipe = replace(start, **change)
+            table = recipe.fit(trial.known, size, trial.now)
             for fading in FADINGS:
                 found = trial.ndcg(scorer_of(replace(table, fading=fading)))
                 if found > quality:
                     best, quality = replace(recipe, fading=fading), found
-        handle.log(f"Source {name}: {best}, nDCG@10 {quality:.4f} by itself")
-        chosen[name] = best
-    return chosen
+    return best, quality
 
 
 def scorer_of(table: Neighbours) -> Callable[[UserContext], FloatArray]:
@@ -49,17 +59,20 @@ def scorer_of(table: Neighbours) -> Callable[[UserContext], FloatArray]:
     return lambda context: table.scores_for(recent_rows(context, LOOK_BACK))
 
 
-def variants(usual: Recipe) -> Iterator[Recipe]:
-    """The recipes that are tried in place of the usual one, itself first."""
-    yield usual
+def axes(usual: Recipe) -> list[list[dict[str, Any]]]:
+    """What is changed about a recipe, axis by axis; {} leaves it as it is."""
     if isinstance(usual, Ease):
-        for reg in (50.0, 800.0):
-            yield replace(usual, reg=reg)
-        return
-    for window, step_fading in ((1, 1.0), (5, 0.7), (20, 0.9)):
-        yield replace(usual, window=window, step_fading=step_fading)
-    for damping, own_damping in ((0.2, 0.5), (0.4, 0.5), (0.6, 0.5), (0.2, 1.0)):
-        yield replace(usual, damping=damping, own_damping=own_damping)
+        return [[{}, {"reg": 50.0}, {"reg": 800.0}, {"reg": 3_000.0}]]
+    return [
+        [{}, *({"damping": power} for power in (0.0, 0.4, 0.6))],
+        [
+            {"window": 1, "step_fading": 1.0},
+            {"window": 5, "step_fading": 0.7},
+            {"window": 20, "step_fading": 0.95},
+        ],
+        [{"own_damping": 0.25}, {"own_damping": 1.0}],
+        [{"half_life_days": 30.0}, {"half_life_days": 1e6}],
+    ]
 
 
 class Trial:

@@ -21,6 +21,7 @@ PRIOR_FLOOR = 0.05  # what counts as seldom: the prior of an item that was never
 class GbdtConfig:
     """How the trees grow."""
 
+    objective: str = "rank:ndcg"  # or binary:logistic: each candidate by itself
     rounds: int = 500  # at most; early stopping usually ends before
     patience: int = 40  # rounds without a better nDCG@10 on the validation sessions
     learning_rate: float = 0.06
@@ -127,16 +128,20 @@ class GbdtRanker:
         return cls(booster, names)
 
     @property
+    def validation(self) -> float:
+        """nDCG@10 on the validation requests of the best round; NaN where there were none."""
+        return float(self._booster.attr("best_score") or "nan")
+
+    @property
     def rounds(self) -> int:
         """How many trees were grown."""
         return int(self._booster.num_boosted_rounds())
 
 
 def _parameters(config: GbdtConfig, seed: int) -> dict[str, Any]:
-    return {
-        "objective": "rank:ndcg",
-        "lambdarank_pair_method": "topk",
-        "lambdarank_num_pair_per_sample": 12,
+    pairs = {"lambdarank_pair_method": "topk", "lambdarank_num_pair_per_sample": 12}
+    return (pairs if config.objective.startswith("rank:") else {"base_score": 0.5}) | {
+        "objective": config.objective,
         "eval_metric": "ndcg@10",
         "eta": config.learning_rate,
         "max_depth": config.depth,
