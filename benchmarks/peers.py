@@ -46,7 +46,7 @@ TOP = 10  # items of a list, and the k of nDCG@k
 VALID_REQUESTS = 1_000  # at most so many are scored in a trial
 BATCH_SCORES = 4_000_000  # scores held at once (16 MiB)
 DENSE_ITEMS = 10_000  # for models with an item × item matrix (400 MiB)
-TRAINING_FLOATS = 64_000_000  # the largest tensor of a training batch (256 MiB)
+TRAINING_FLOATS = 16_000_000  # the largest tensor of a training batch (64 MiB)
 SOFTMAX_ITEMS = 20_000  # with more, sequence models learn from sampled negatives
 NEGATIVES = 256
 MAX_EPOCHS = 200
@@ -421,17 +421,19 @@ def _fit_transformer(
     import torch
     from pytorch_lightning import seed_everything
 
+    logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
     torch.set_num_threads(THREADS)
     seed_everything(watch.seed, verbose=False)
+    usual = np.quantile(np.diff(train.matrix.indptr), 0.95)  # longer ones are few: less padding
+    length = int(np.clip(usual, 10, parameters["length"]))
     model = kind(
         n_blocks=parameters["blocks"],
         n_heads=parameters["heads"],
         n_factors=parameters["factors"],
         dropout_rate=parameters["dropout"],
-        session_max_len=parameters["length"],
+        session_max_len=length,
         lr=parameters["learning_rate"],
-        recommend_torch_device="cpu",
-        **_loss(len(train.known), parameters),
+        **_loss(len(train.known), length, parameters),
         **own,
     )
     model._trainer = _trainer(watch.until)  # rectools' documentation names this way
@@ -442,15 +444,15 @@ def _fit_transformer(
     return _fit_watched(model, dataset, len(train.known), watch)
 
 
-def _loss(items: int, parameters: Parameters) -> Parameters:
+def _loss(items: int, length: int, parameters: Parameters) -> Parameters:
     """Loss and batch size that keep a training batch within memory."""
     if items <= SOFTMAX_ITEMS:
-        row = parameters["length"] * items  # floats of one person's logits
+        row = length * items  # floats of one person's logits
         chosen: Parameters = {"loss": "softmax"}
     else:
-        row = parameters["length"] * (NEGATIVES + 1) * parameters["factors"]
+        row = length * (NEGATIVES + 1) * parameters["factors"]
         chosen = {"loss": "sampled_softmax", "n_negatives": NEGATIVES}
-    return {**chosen, "batch_size": int(np.clip(TRAINING_FLOATS // row, 4, 128))}
+    return {**chosen, "batch_size": int(np.clip(TRAINING_FLOATS // row, 4, parameters["batch"]))}
 
 
 def _trainer(until: float) -> Any:
@@ -576,10 +578,8 @@ def fit_lenskit_slim(
 
 def _fit_lenskit(model: Any, train: Train, watch: Watch) -> tuple[Scorer, Parameters]:
     from lenskit.data import ItemList, RecQuery, from_interactions_df
-    from lenskit.parallel import initialize
     from lenskit.training import TrainingOptions
 
-    initialize(threads=THREADS, backend_threads=THREADS)
     pairs = train.matrix.tocoo()
     dataset = from_interactions_df(pd.DataFrame({"user_id": pairs.row, "item_id": pairs.col}))
     model.train(dataset, TrainingOptions(rng=watch.seed))
@@ -611,6 +611,7 @@ SEQUENCE = {
     "dropout": [0.2, 0.4],
     "learning_rate": [0.001, 0.0005],
     "length": [100, 50],
+    "batch": [32, 128],
     "blocks": [2, 1],
     "heads": [2, 4],
 }
@@ -627,8 +628,8 @@ PEERS = {
         {
             "binary": [True, False],
             "factors": [64, 128, 32],
-            "regularization": [0.1, 1.0, 10.0],
-            "alpha": [10.0, 1.0, 40.0],
+            "regularization": [1.0, 0.1, 10.0],
+            "alpha": [10.0, 2.0, 40.0],
             "iterations": [15],
         },
     ),
@@ -797,8 +798,8 @@ def main() -> None:
         return
     if options.peer is None:
         parser.error("name the folder of a split and a peer, or --list")
+    os.environ.setdefault("LK_NUM_THREADS", str(THREADS))  # lenskit reads it when it starts
     warnings.filterwarnings("ignore")  # the libraries' own
-    logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
     run(options.folder, options.peer, options.trials, options.seconds, options.seed)
 
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from ranking import offers, repurchase
 from ranking.item_index import ItemIndex
+from ranking.rankers.examples import HISTORY, Rows
 from ranking.state import RankingState
 from ranking.types import DAY, SESSION_GAP, Candidates, FloatArray, IntArray, UserContext
 
@@ -210,6 +211,12 @@ def compute(state: RankingState, person: Profile, candidates: Candidates, now: f
         axis=1,
         dtype=np.float32,
     )
+
+
+def rows_of(state: RankingState, context: UserContext, candidates: Candidates) -> Rows:
+    """What the rankers read of these candidates."""
+    values = compute(state, profile(context, state.items), candidates, context.now)
+    return Rows(values, candidates.rows, recent_rows(context, HISTORY))
 
 
 def _similarity(similarity: FloatArray, strengths: FloatArray) -> tuple[FloatArray, ...]:

@@ -23,12 +23,15 @@ from safetensors.torch import load_model
 from catalog.models import Catalog, EncoderVersion
 from ranking import features
 from ranking.bundle import Bundle, BundleError, open_bundle
+from ranking.context import TYPE_CODES
 from ranking.encoder import load_encoder, query_vector
 from ranking.errors import RankingFault
 from ranking.item_index import ItemIndex
 from ranking.neighbours import Neighbours
 from ranking.popularity import HALF_LIVES, Popularity
+from ranking.rankers.ensemble import Ensemble, Ranker
 from ranking.rankers.gbdt import GbdtRanker
+from ranking.rankers.network import NetworkConfig, NetworkRanker
 from ranking.repurchase import Repurchase
 from ranking.sources import union
 from ranking.state import RankingState
@@ -206,6 +209,7 @@ def bare_state(items: ItemIndex, catalog: Catalog) -> RankingState:
 
 
 class _Dials(TypedDict):
+    event_values: tuple[float, ...]
     repeat_consumption: bool
     item_half_life_days: float | None
     diversity: float
@@ -214,6 +218,7 @@ class _Dials(TypedDict):
 def _dials(catalog: Catalog) -> _Dials:
     """What the catalog's row says about ranking; read again at each refresh."""
     return {
+        "event_values": tuple(catalog.event_weights.get(name, 0.0) for name in TYPE_CODES),
         "repeat_consumption": catalog.repeat_consumption,
         "item_half_life_days": catalog.item_half_life_days,
         "diversity": catalog.diversity,
@@ -230,6 +235,7 @@ def state_from_bundle(bundle: Bundle, items: ItemIndex, catalog: Catalog) -> Ran
     if "repurchase" in tables:  # not in bundles of before it was counted
         repurchase.columns[place[place >= 0]] = tables["repurchase"][place >= 0]
     tower = load_tower(bundle)
+    tower_items = _tower_items(tower, items, place)
     return RankingState(
         items,
         Popularity(counts, float(bundle.meta.parameters["as_of"])),
@@ -238,8 +244,8 @@ def state_from_bundle(bundle: Bundle, items: ItemIndex, catalog: Catalog) -> Ran
             name: table.moved(place, len(items)) for name, table in _neighbours(bundle, tables)
         },
         tower=tower,
-        tower_items=_tower_items(tower, items, place),
-        ranker=GbdtRanker.load(bundle.file("ranker.ubj"), features.names(union.NAMES)),
+        tower_items=tower_items,
+        ranker=_ranker(bundle, tower_items),
         bundle_id=bundle.id,
         **_dials(catalog),
     )
@@ -254,6 +260,21 @@ def _neighbours(
         yield name, Neighbours(*table, recipe["fading"])
     if "neighbours" in tables:  # as bundles were written when there was one table
         yield "covisit", Neighbours(tables["neighbours"], tables["weights"], 10.0)
+
+
+def _ranker(bundle: Bundle, vectors: FloatArray | None) -> Ensemble:
+    """The rankers and their shares; without the networks where items have no vectors now. (N, d)"""
+    names = features.names(union.NAMES)
+    told = bundle.meta.parameters.get("rankers", {"shares": {"gbdt": 1.0}, "networks": {}})
+    members: dict[str, Ranker] = {}
+    for name in told["shares"]:
+        if name == "gbdt":
+            members[name] = GbdtRanker.load(bundle.file("ranker.ubj"), names)
+        elif vectors is not None:
+            config = NetworkConfig(**told["networks"][name])
+            path = bundle.file(f"{name}.safetensors")
+            members[name] = NetworkRanker.load(path, config, names, vectors)
+    return Ensemble(members, {name: told["shares"][name] for name in members})
 
 
 def load_tower(bundle: Bundle) -> UserTower:

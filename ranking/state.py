@@ -7,7 +7,7 @@ from ranking.ease import Ease
 from ranking.item_index import ItemIndex
 from ranking.neighbours import Neighbours
 from ranking.popularity import Popularity
-from ranking.rankers.gbdt import GbdtRanker
+from ranking.rankers.ensemble import Ranker
 from ranking.repurchase import Repurchase
 from ranking.types import FloatArray, InteractionLog
 from ranking.user_tower import UserTower
@@ -34,11 +34,12 @@ class RankingState:
     repeat_consumption: bool
     item_half_life_days: float | None
     diversity: float  # λ of MMR
+    event_values: tuple[float, ...] = ()  # the catalog's weight of each interaction type, by code
     recipes: dict[str, Recipe] = field(default_factory=usual_recipes)
     neighbours: dict[str, Neighbours] = field(default_factory=dict)  # by source, as the recipes
     tower: UserTower | None = None
     tower_items: FloatArray | None = None  # (N, d) items as the tower sees them
-    ranker: GbdtRanker | None = None
+    ranker: Ranker | None = None
     bundle_id: str = ""  # '' = no bundle: encoder and popularity only
 
     def as_of(self, log: InteractionLog, moment: float) -> "RankingState":

@@ -14,7 +14,8 @@ import numpy as np
 from catalog.models import Catalog
 from ranking import features
 from ranking.device import one_thread
-from ranking.rankers.gbdt import Examples, GbdtRanker
+from ranking.rankers.examples import Examples
+from ranking.rankers.gbdt import GbdtRanker
 from ranking.serving import bare_state
 from ranking.sources import union
 from training.errors import TrainingFault

@@ -20,7 +20,7 @@ from ranking.popularity import decayed_counts
 from ranking.state import RankingState, Recipe
 from ranking.types import DAY, FloatArray, InteractionLog, UserContext
 from training.splits import Split
-from training.tune import FADINGS, Trial, scorer_of, tuned
+from training.tune import FADINGS, Trial, greedy_shares, scorer_of, tuned
 
 Scorer = Callable[[UserContext], FloatArray]  # one score an item, higher is better. (N,)
 BLENDED = ("personal popularity", "TIFU-kNN", "item-kNN", "EASE", "Markov-kNN")
@@ -237,20 +237,12 @@ def _best(trial: Trial, grid: Sequence[Baseline], size: int, check: Callable[[],
 def _best_blend(
     trial: Trial, parts: Sequence[Baseline], size: int, check: Callable[[], None]
 ) -> Blend:
-    """Greedily: one share more of whichever part helps most, for as long as it helps."""
+    """The parts with the shares that are best on validation."""
     scorers = [part.fit(trial.known, size, trial.now) for part in parts]
     answers = [trial.scores(scorer) for scorer in scorers]
-    units = np.zeros(len(parts))
-    best = -1.0
-    for _ in range(12):
+
+    def quality(shares: NDArray[np.float64]) -> float:
         check()
-        tried = []
-        for place in range(len(parts)):
-            units[place] += 1
-            tried.append(trial.ndcg_of_sum(answers, units / units.sum()))
-            units[place] -= 1
-        if max(tried) <= best and units.sum() > 0:
-            break
-        best = max(tried)
-        units[int(np.argmax(tried))] += 1
-    return Blend(tuple(parts), tuple((units / units.sum()).tolist()))
+        return trial.ndcg_of_sum(answers, shares)
+
+    return Blend(tuple(parts), tuple(greedy_shares(quality, len(parts)).tolist()))

@@ -3,19 +3,18 @@
 A training and an evaluation both call `fit_pipeline`: what is measured is what is served.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from catalog.models import Catalog
 from ranking.device import one_thread
 from ranking.item_index import ItemIndex
-from ranking.rankers.gbdt import GbdtConfig
 from ranking.serving import bare_state
 from ranking.state import RankingState
 from ranking.types import InteractionLog
 from ranking.user_tower import UserTower, all_item_vectors
-from training.fit_ranker import fit_ranker
+from training.fit_ranker import RankerLimits, fit_ranker
 from training.fit_tower import TowerTraining, fit_tower
 from training.handle import RunHandle
 from training.splits import Split
@@ -27,7 +26,7 @@ class Limits:
     """How much is tried; what is found works within it."""
 
     epochs: int | None = None  # of the tower; None: by the size of the log
-    rounds: int = GbdtConfig.rounds  # trees
+    ranker: RankerLimits = field(default_factory=RankerLimits)
 
 
 def fit_pipeline(
@@ -51,7 +50,7 @@ def fit_pipeline(
         state = with_tower(bare_state(items, catalog), tower)
         handle.stage("tables of neighbours", 0.5)
         state = replace(state, recipes=choose_recipes(handle, state, log, split.valid))
-        ranker = fit_ranker(handle, state, log, split, limits.rounds)
+        ranker = fit_ranker(handle, state, log, split, limits.ranker)
     return replace(state, ranker=ranker)
 
 

@@ -1,17 +1,26 @@
 """Training of the ranker: examples from the folds, rounds by validation, then all of them."""
 
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ranking import features
-from ranking.rankers.gbdt import Examples, GbdtConfig, GbdtRanker, OnRound
+from ranking.rankers.ensemble import Ensemble, Ranker, standardised
+from ranking.rankers.examples import Examples
+from ranking.rankers.gbdt import GbdtConfig, GbdtRanker, OnRound
+from ranking.rankers.network import NetworkConfig
 from ranking.sources import union
 from ranking.state import RankingState
 from ranking.types import InteractionLog
 from training.errors import TrainingFault
+from training.fit_network import NetworkTraining, fit_network, ndcg_of
 from training.handle import RunHandle
 from training.negatives import fold_examples
 from training.splits import Split
+from training.tune import greedy_shares
 
 REQUESTS = 14_400  # the ranker's examples, from all folds together
 VALIDATION_REQUESTS = 2_000
@@ -24,58 +33,151 @@ CONFIGS: tuple[dict[str, Any], ...] = (  # what is tried on validation in place 
     {"depth": 6, "min_child_weight": 100.0},
     {"objective": "binary:logistic", "depth": 3},
 )
+NETWORKS = ("fm", "dcn")
+
+
+@dataclass(frozen=True)
+class RankerLimits:
+    """How much is tried; what is found works within it."""
+
+    rounds: int = GbdtConfig.rounds  # trees
+    network_epochs: int = NetworkTraining.epochs  # 0: trees only
 
 
 def fit_ranker(
-    handle: RunHandle, state: RankingState, log: InteractionLog, split: Split, rounds: int
-) -> GbdtRanker:
-    """Trees until the validation nDCG stops rising, then as many on all examples.
+    handle: RunHandle, state: RankingState, log: InteractionLog, split: Split, limits: RankerLimits
+) -> Ensemble:
+    """Trees, FM and DCN, and their shares: chosen on validation, then learned anew on all examples.
 
-    The first trees learn from the folds before validation; the ranker that is kept learns from
-    all folds up to where the test begins.
+    What is compared learns from the folds before validation; what is kept learns, in the way that
+    was best, from all folds up to where the test begins.
     """
     handle.stage("the ranker's examples", 0.55)
     seed, check = handle.seed, handle.check
     share = REQUESTS // (len(split.train) + len(split.newest))
     old_parts = fold_examples(state, log, split.train, seed, check, share)
     new_parts = fold_examples(state, log, split.newest, seed + 200, check, share)
-    (valid_part,) = fold_examples(state, log, [split.valid], seed + 100, check, VALIDATION_REQUESTS)
-    train_part = Examples.joined(old_parts)
-    if len(train_part.groups) < LEAST_VISITS or len(valid_part.groups) < LEAST_VALIDATION:
+    (valid,) = fold_examples(state, log, [split.valid], seed + 100, check, VALIDATION_REQUESTS)
+    train = Examples.joined(old_parts)
+    _refuse_too_few(train, valid)
+    handle.log(
+        f"Rankers: {len(train.groups):,} visits with {len(train.labels):,} candidates, "
+        f"{len(valid.groups):,} visits to validate"
+    )
+    plans, ensemble = _compared(handle, state, train, valid, limits)
+    del train, valid  # large, and so is what comes now
+    everything = Examples.joined([*old_parts, *new_parts])
+    members = {name: plans[name](everything) for name, part in ensemble.shares.items() if part > 0}
+    handle.log(f"Rankers: learned anew on all {len(everything.groups):,} visits")
+    trees = members.get("gbdt")
+    if isinstance(trees, GbdtRanker):
+        best = sorted(trees.importance().items(), key=lambda pair: -pair[1])[:10]
+        handle.log("Trees: " + ", ".join(f"{name} {share:.0%}" for name, share in best))
+    return Ensemble(members, {name: ensemble.shares[name] for name in members})
+
+
+def _refuse_too_few(train: Examples, valid: Examples) -> None:
+    if len(train.groups) < LEAST_VISITS or len(valid.groups) < LEAST_VALIDATION:
         raise TrainingFault(
-            f"Only {len(train_part.groups)} visits to learn ranking from and "
-            f"{len(valid_part.groups)} to validate it on; {LEAST_VISITS} and {LEAST_VALIDATION} "
+            f"Only {len(train.groups)} visits to learn ranking from and "
+            f"{len(valid.groups)} to validate it on; {LEAST_VISITS} and {LEAST_VALIDATION} "
             "are needed. Until then the site ranks by the encoder and popularity."
         )
+
+
+Plan = Callable[[Examples], Ranker]  # learns in the way that was found best
+
+
+def _compared(
+    handle: RunHandle,
+    state: RankingState,
+    train: Examples,
+    valid: Examples,
+    limits: RankerLimits,
+) -> tuple[dict[str, Plan], Ensemble]:
+    """How each ranker is learned best, and their shares of the sum with the best nDCG@10."""
+    config, trees = _best_trees(handle, state, train, valid, limits.rounds)
+    members: dict[str, Ranker] = {"gbdt": trees}
+
+    def grow(examples: Examples) -> Ranker:
+        watch = _watcher(handle, "trees on everything", 0.82, config.rounds)
+        return GbdtRanker.fit(examples, None, NAMES, config, handle.seed, watch)
+
+    plans: dict[str, Plan] = {"gbdt": grow}
+    for kind in NETWORKS if limits.network_epochs else ():
+        handle.stage(f"ranker {kind}", 0.78)
+        members[kind], plans[kind] = _network(handle, state, kind, train, valid, limits)
+    scores = {
+        name: [standardised(member.score(rows)) for rows in valid.requests()]
+        for name, member in members.items()
+    }
+    names = list(members)
+
+    def quality(shares: NDArray[np.float64]) -> float:
+        parts = [scores[name] for name in names]
+        summed = [
+            np.sum([part * one for part, one in zip(shares, each, strict=True)], axis=0)
+            for each in zip(*parts, strict=True)
+        ]
+        return ndcg_of(summed, valid)
+
+    for place, name in enumerate(names):
+        handle.log(f"Ranker {name}: nDCG@10 {quality(np.eye(len(names))[place]):.4f}")
+    shares = greedy_shares(quality, len(names))
     handle.log(
-        f"Ranker: {len(train_part.groups):,} visits with {len(train_part.labels):,} candidates, "
-        f"{len(valid_part.groups):,} visits to validate"
+        "Rankers together: "
+        + ", ".join(f"{name} {part:.0%}" for name, part in zip(names, shares, strict=True))
+        + f": nDCG@10 {quality(shares):.4f}"
     )
-    config = _best_config(handle, state, train_part, valid_part, rounds)
-    del train_part, valid_part  # large, and so is what comes now
-    everything = Examples.joined([*old_parts, *new_parts])
-    watch = _watcher(handle, "ranker on everything", 0.82, config.rounds)
-    ranker = GbdtRanker.fit(everything, None, NAMES, config, seed, watch)
-    handle.log(f"Ranker: grown anew on all {len(everything.groups):,} visits")
-    best = sorted(ranker.importance().items(), key=lambda pair: -pair[1])[:10]
-    handle.log("Ranker: " + ", ".join(f"{name} {share:.0%}" for name, share in best))
-    return ranker
+    return plans, Ensemble(members, dict(zip(names, shares.tolist(), strict=True)))
 
 
-def _best_config(
+def _network(
+    handle: RunHandle,
+    state: RankingState,
+    kind: str,
+    train: Examples,
+    valid: Examples,
+    limits: RankerLimits,
+) -> tuple[Ranker, Plan]:
+    """One network as validation left it, and how to train it again."""
+    vectors = state.tower_items
+    if vectors is None:
+        vectors = np.zeros((len(state.items), 0), dtype=np.float32)
+    left_out = ranker_config(state).left_out
+    types = [code for code in range(8) if (train.types & (1 << code)).any()]
+    config = NetworkConfig(
+        kind,
+        tuple(name for name in NAMES if not name.startswith(left_out)),
+        tuple(types),
+        tuple(state.event_values[code] for code in types),
+        vectors.shape[1] if kind == "dcn" else 0,
+    )
+    training = NetworkTraining(epochs=limits.network_epochs)
+    ranker, epochs = fit_network(handle, config, train, valid, NAMES, vectors, training)
+    again = replace(training, epochs=max(epochs, 1))
+
+    def train_again(examples: Examples) -> Ranker:
+        return fit_network(handle, config, examples, None, NAMES, vectors, again)[0]
+
+    return ranker, train_again
+
+
+def _best_trees(
     handle: RunHandle, state: RankingState, train: Examples, valid: Examples, rounds: int
-) -> GbdtConfig:
-    """The way of growing trees with the best nDCG@10 on validation, and how many it took."""
+) -> tuple[GbdtConfig, GbdtRanker]:
+    """The way of growing trees with the best nDCG@10 on validation, with its number of trees."""
     usual = ranker_config(state, rounds)
-    quality: dict[GbdtConfig, float] = {}
+    grown: list[tuple[float, GbdtConfig, GbdtRanker]] = []
     for number, change in enumerate(CONFIGS):
         config = replace(usual, **change)
         name = ", ".join(f"{field} {value}" for field, value in change.items()) or "usual"
-        watch = _watcher(handle, f"ranker ({name})", 0.7 + 0.03 * number, rounds)
+        watch = _watcher(handle, f"trees ({name})", 0.7 + 0.02 * number, rounds)
         ranker = GbdtRanker.fit(train, valid, NAMES, config, handle.seed, watch)
-        handle.log(f"Ranker ({name}): {ranker.rounds} trees, nDCG@10 {ranker.validation:.4f}")
-        quality[replace(config, rounds=ranker.rounds)] = ranker.validation
-    return max(quality, key=lambda config: quality[config])
+        handle.log(f"Trees ({name}): {ranker.rounds}, nDCG@10 {ranker.validation:.4f}")
+        grown.append((ranker.validation, replace(config, rounds=ranker.rounds), ranker))
+    _, config, ranker = max(grown, key=lambda one: one[0])
+    return config, ranker
 
 
 def _watcher(handle: RunHandle, name: str, begin: float, rounds: int) -> OnRound:

@@ -6,12 +6,12 @@ import numpy as np
 
 from ranking import features
 from ranking.filters import allowed_items
-from ranking.rankers.gbdt import Examples
+from ranking.rankers.examples import HISTORY, Examples, Rows
 from ranking.sources import union
 from ranking.sources.union import retrieve
 from ranking.state import RankingState
 from ranking.types import InteractionLog, Query
-from training.splits import Fold, PastRequest, context_of, drawn
+from training.splits import BoolArray, Fold, PastRequest, context_of, drawn
 
 NEGATIVES = 150  # kept a request, drawn from the candidates
 QUERY = Query(catalog_slug="", log=False)
@@ -26,7 +26,7 @@ def build_examples(
 ) -> Examples:
     """Feature rows of these requests: every picked candidate, and a draw of the others."""
     generator = np.random.default_rng(seed)
-    rows, labels, groups = [], [], []
+    parts = []
     for request in requests:
         check()
         context = context_of(log, request)
@@ -36,19 +36,38 @@ def build_examples(
         if not label.any():
             continue
         others = np.flatnonzero(~label)
-        drawn = generator.permutation(others)[:NEGATIVES]
-        kept = np.sort(np.concatenate([np.flatnonzero(label), drawn]))
-        candidates = candidates.keep(kept)
-        person = features.profile(context, state.items)
-        rows.append(features.compute(state, person, candidates, context.now))
-        labels.append(label[kept].astype(np.float32))
-        groups.append(len(kept))
-    width = len(features.names(union.NAMES))
+        drawn_others = generator.permutation(others)[:NEGATIVES]
+        kept = np.sort(np.concatenate([np.flatnonzero(label), drawn_others]))
+        rows = features.rows_of(state, context, candidates.keep(kept))
+        parts.append(_example(rows, label[kept], request))
+    return Examples.joined(parts) if parts else NO_EXAMPLES
+
+
+def _example(rows: Rows, label: BoolArray, request: PastRequest) -> Examples:
+    """One request's candidates, and what became of them."""
+    place = np.searchsorted(request.touched, rows.items)
+    place = np.minimum(place, len(request.touched) - 1)
+    touched = request.touched[place] == rows.items
+    history = np.full((1, HISTORY), -1, dtype=np.int64)
+    history[0, : len(rows.history)] = rows.history
     return Examples(
-        np.concatenate(rows) if rows else np.zeros((0, width), dtype=np.float32),
-        np.concatenate(labels) if labels else np.zeros(0, dtype=np.float32),
-        np.array(groups, dtype=np.int64),
+        rows.features,
+        label.astype(np.float32),
+        np.array([len(label)]),
+        rows.items,
+        np.where(touched, request.types[place], 0).astype(np.uint8),
+        history,
     )
+
+
+NO_EXAMPLES = Examples(
+    np.zeros((0, len(features.names(union.NAMES))), dtype=np.float32),
+    np.zeros(0, dtype=np.float32),
+    np.zeros(0, dtype=np.int64),
+    np.zeros(0, dtype=np.int64),
+    np.zeros(0, dtype=np.uint8),
+    np.zeros((0, HISTORY), dtype=np.int64),
+)
 
 
 def fold_examples(

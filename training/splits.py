@@ -38,6 +38,8 @@ class PastRequest:
     user_id: int
     moment: float  # seconds since the epoch
     picked: IntArray  # distinct item-index rows
+    touched: IntArray  # item-index rows of all that was done in that session, ascending
+    types: NDArray[np.uint8]  # what was done with each of them: bit t for interaction type code t
 
 
 @dataclass(frozen=True)
@@ -189,8 +191,9 @@ def _last_picks(
         for place in places[max(len(places) - first, 1) : max(len(places) - last, 1)].tolist():
             oldest = max(int(starts[place]), place - HISTORY_LIMIT)
             picked, person = log.rows[place : place + 1], int(log.users[place])
+            done = _done(log, slice(place, place + 1))
             moment = float(log.timestamps[place])
-            requests.append(PastRequest(oldest, place, person, moment, picked))
+            requests.append(PastRequest(oldest, place, person, moment, picked, *done))
     return Fold(known, float(log.timestamps[known].max(initial=0.0)) + 1.0, requests)
 
 
@@ -221,7 +224,16 @@ def _first_sessions(
         if len(picked):
             oldest = max(start, first - HISTORY_LIMIT)
             moment = float(log.timestamps[first])
-            yield PastRequest(int(oldest), int(first), int(person), moment, picked)
+            done = _done(log, slice(first, last))
+            yield PastRequest(int(oldest), int(first), int(person), moment, picked, *done)
+
+
+def _done(log: InteractionLog, session: slice) -> tuple[IntArray, NDArray[np.uint8]]:
+    """The items of a session, ascending, and a bit for each type of interaction with them."""
+    touched, place = np.unique(log.rows[session], return_inverse=True)
+    types = np.zeros(len(touched), dtype=np.uint8)
+    np.bitwise_or.at(types, place, np.left_shift(1, log.types[session].astype(np.uint8)))
+    return touched, types
 
 
 def context_of(log: InteractionLog, request: PastRequest) -> UserContext:

@@ -14,27 +14,31 @@ from safetensors.torch import save_model
 from ranking.bundle import BundleMeta, bundle_path, write_bundle
 from ranking.device import one_thread
 from ranking.encoder import load_encoder
-from ranking.rankers.gbdt import GbdtConfig
+from ranking.rankers.ensemble import Ensemble
+from ranking.rankers.gbdt import GbdtRanker
+from ranking.rankers.network import NetworkRanker
 from ranking.state import RankingState
 from ranking.types import InteractionLog
 from training.encode import encode
 from training.errors import TrainingFault
 from training.evaluation import evaluate_state
 from training.fit import Limits, fit_pipeline
+from training.fit_ranker import RankerLimits
 from training.handle import RunHandle
 from training.items import catalog_items
 from training.report import by_name, table
 from training.snapshot import Snapshot, open_snapshot, read_log, take_snapshot
 from training.splits import Moments, make_split
 
-PARAMETERS = ("epochs", "rounds", "evaluate_people", "promote_if_first")
+PARAMETERS = ("epochs", "rounds", "network_epochs", "evaluate_people", "promote_if_first")
 
 
 def train(handle: RunHandle) -> Path:
     """Train a catalog's models and publish them as a bundle; returns its folder.
 
-    Parameters of the run: `epochs`, `rounds` (limits of tower and ranker), `evaluate_people` (at
-    most so many in the evaluation); `promote_if_first` is read by training/kinds.py.
+    Parameters of the run: `epochs`, `rounds`, `network_epochs` (limits of tower, trees and
+    networks; no networks for 0), `evaluate_people` (at most so many in the evaluation);
+    `promote_if_first` is read by training/kinds.py.
 
     Raises
     ------
@@ -70,8 +74,12 @@ def _limits(parameters: Mapping[str, Any]) -> Limits:
             f"A training has no parameter {', '.join(unknown)}; it has {', '.join(PARAMETERS)}."
         )
     epochs = parameters.get("epochs")
-    rounds = int(parameters.get("rounds", GbdtConfig.rounds))
-    return Limits(None if epochs is None else int(epochs), rounds)
+    usual = RankerLimits()
+    ranker = RankerLimits(
+        int(parameters.get("rounds", usual.rounds)),
+        int(parameters.get("network_epochs", usual.network_epochs)),
+    )
+    return Limits(None if epochs is None else int(epochs), ranker)
 
 
 def _snapshot(handle: RunHandle) -> Snapshot:
@@ -93,14 +101,14 @@ def _publish(
 ) -> Path:
     """Write the bundle: the weights as evaluated, the tables as of the whole snapshot."""
     assert state.tower is not None
-    assert state.ranker is not None
+    assert isinstance(state.ranker, Ensemble)
     folder = handle.folder / "bundle"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     newest = state.as_of(log, moments.end)
     save_file(_tables(newest), folder / "tables.safetensors")
     save_model(state.tower, str(folder / "tower.safetensors"))
-    state.ranker.save(folder / "ranker.ubj")
+    rankers = _save_rankers(state.ranker, folder)
     meta = BundleMeta(
         catalog=handle.catalog.slug,
         encoder_digest=load_encoder().digest,
@@ -113,11 +121,24 @@ def _publish(
             "split": asdict(moments),
             "tower": asdict(state.tower.config),
             "recipes": {name: asdict(recipe) for name, recipe in state.recipes.items()},
+            "rankers": rankers,
             "trained_at": time.time(),
         },
         metrics=metrics,
     )
     return bundle_path(write_bundle(folder, meta))
+
+
+def _save_rankers(ensemble: Ensemble, folder: Path) -> dict[str, Any]:
+    """Write each ranker's file; what is needed to read them again goes into meta.json."""
+    networks = {}
+    for name, member in ensemble.members.items():
+        if isinstance(member, GbdtRanker):
+            member.save(folder / "ranker.ubj")
+        elif isinstance(member, NetworkRanker):
+            member.save(folder / f"{name}.safetensors")
+            networks[name] = asdict(member.network.config)
+    return {"shares": dict(ensemble.shares), "networks": networks}
 
 
 def _tables(state: RankingState) -> dict[str, NDArray[Any]]:

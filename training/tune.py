@@ -118,6 +118,23 @@ class Trial:
         return float(metrics.ndcg(padded(ranks), 10).mean()) if ranks else 0.0
 
 
+def greedy_shares(
+    quality: Callable[[NDArray[np.float64]], float], count: int, most: int = 12
+) -> NDArray[np.float64]:
+    """Shares of a sum of `count` parts: one unit more of whichever part helps most, while it helps.
+
+    (count,), summing to 1; Caruana et al. 2004, "Ensemble Selection from Libraries of Models".
+    """
+    units, best = np.zeros(count), -1.0
+    for _ in range(most):
+        tried = [quality((units + unit) / (units.sum() + 1)) for unit in np.eye(count)]
+        if max(tried) <= best:
+            break
+        best = max(tried)
+        units[int(np.argmax(tried))] += 1
+    return np.asarray(units / units.sum())
+
+
 def ranks_of(scores: FloatArray, picked: IntArray) -> IntArray:
     """0-based place of each picked item by score; distinct.
 

@@ -22,8 +22,7 @@ def score(
     fused = by_rank(fuse(candidates))
     if state.ranker is None or query.only_sources or len(candidates) == 0:
         return fused
-    person = features.profile(context, state.items)
-    rows = features.compute(state, person, candidates, context.now)
+    rows = features.rows_of(state, context, candidates)
     known = float(context.weights.clip(min=0.0).sum())
     trust = known / (known + TRUSTED_AFTER)
     ranked = by_rank(state.ranker.score(rows))

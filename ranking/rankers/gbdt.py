@@ -9,6 +9,7 @@ import numpy as np
 import xgboost
 
 from ranking.device import best_device
+from ranking.rankers.examples import Examples, Rows
 from ranking.types import FloatArray, IntArray
 
 OnRound = Callable[[int, float | None], None]  # number of the tree, nDCG@10 on validation
@@ -33,24 +34,6 @@ class GbdtConfig:
     left_out: tuple[str, ...] = ()  # how the names begin of features that the trees don't see
 
 
-@dataclass(frozen=True)
-class Examples:
-    """Feature rows of many requests, one group a request."""
-
-    features: FloatArray  # (M, F)
-    labels: FloatArray  # (M,) 1 = picked
-    groups: IntArray  # (G,) rows of each request, summing to M
-
-    @classmethod
-    def joined(cls, parts: Sequence["Examples"]) -> "Examples":
-        """All examples of these parts, in order; at least one part."""
-        return cls(
-            np.concatenate([part.features for part in parts]),
-            np.concatenate([part.labels for part in parts]),
-            np.concatenate([part.groups for part in parts]),
-        )
-
-
 class GbdtRanker:
     """A trained ranker: rows in, one score each out, higher is better.
 
@@ -65,11 +48,11 @@ class GbdtRanker:
         self.names = names  # of all columns of the rows that are scored
         self._seen = _places(names, booster.feature_names or [])
 
-    def score(self, features: FloatArray) -> FloatArray:
-        """(N, F) → (N,)"""
+    def score(self, rows: Rows) -> FloatArray:
+        """(N,) higher is better."""
         scores = self._booster.inplace_predict(
-            features[:, self._seen],
-            base_margin=prior_of(features, self.names),
+            rows.features[:, self._seen],
+            base_margin=prior_of(rows.features, self.names),
             validate_features=False,
             predict_type="margin",
         )

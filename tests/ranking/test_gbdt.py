@@ -5,7 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ranking.rankers.gbdt import PRIOR, Examples, GbdtConfig, GbdtRanker, prior_of
+from ranking.rankers.examples import Examples, Rows
+from ranking.rankers.gbdt import PRIOR, GbdtConfig, GbdtRanker, prior_of
+from ranking.types import FloatArray
+from tests.ranking.worlds import examples_of
 
 NAMES = [PRIOR, "age_days", "due"]
 DRAW = np.random.default_rng(0)
@@ -16,7 +19,12 @@ def examples() -> Examples:
     """What is picked is what is due and not old."""
     rows = DRAW.random((REQUESTS * SIZE, len(NAMES))).astype(np.float32)
     labels = (rows[:, 2] - rows[:, 1] > 0.5).astype(np.float32)
-    return Examples(rows, labels, np.full(REQUESTS, SIZE))
+    return examples_of(rows, labels, np.full(REQUESTS, SIZE))
+
+
+def rows_of(features: FloatArray) -> Rows:
+    nothing = np.zeros(0, dtype=np.int64)
+    return Rows(features, np.arange(len(features)), nothing)
 
 
 def fitted(**config: object) -> GbdtRanker:
@@ -29,17 +37,17 @@ def test_what_is_left_out_changes_no_score() -> None:
     other = rows.copy()
     other[:, 1] = 0.0
     blind = fitted(left_out=("age_",))
-    assert blind.score(rows) == pytest.approx(blind.score(other))
+    assert blind.score(rows_of(rows)) == pytest.approx(blind.score(rows_of(other)))
     assert set(blind.importance()) <= {PRIOR, "due"}
     seeing = fitted()
-    assert not np.allclose(seeing.score(rows), seeing.score(other))
+    assert not np.allclose(seeing.score(rows_of(rows)), seeing.score(rows_of(other)))
 
 
 def test_no_trees_means_the_prior() -> None:
     config = GbdtConfig(rounds=1, learning_rate=0.0)
     ranker = GbdtRanker.fit(examples(), None, NAMES, config, 1, lambda *_: None)
     rows = examples().features
-    order = np.argsort(-ranker.score(rows), kind="stable")
+    order = np.argsort(-ranker.score(rows_of(rows)), kind="stable")
     assert order.tolist() == np.argsort(-prior_of(rows, NAMES), kind="stable").tolist()
 
 
@@ -57,4 +65,4 @@ def test_saved_and_loaded_it_scores_alike_among_more_columns(tmp_path: Path) -> 
     wider = ["new", *NAMES]
     loaded = GbdtRanker.load(tmp_path / "ranker.ubj", wider)
     more = np.concatenate([np.ones((len(rows), 1), dtype=np.float32), rows], axis=1)
-    assert loaded.score(more) == pytest.approx(ranker.score(rows))
+    assert loaded.score(rows_of(more)) == pytest.approx(ranker.score(rows_of(rows)))

@@ -4,9 +4,10 @@ import numpy as np
 
 from ranking.item_index import ItemIndex
 from ranking.popularity import Popularity
+from ranking.rankers.examples import HISTORY, Examples
 from ranking.repurchase import Repurchase
 from ranking.state import RankingState, usual_recipes
-from ranking.types import DAY, InteractionLog, UserContext
+from ranking.types import DAY, FloatArray, IntArray, InteractionLog, UserContext
 
 NOW = 1_700_000_000.0  # 2023-11-14, a Tuesday
 
@@ -77,4 +78,18 @@ def state(log: InteractionLog, items: ItemIndex | None = None, **dials: object) 
             name: recipe.fit(log, len(items), NOW) for name, recipe in usual_recipes().items()
         },
         **(known | dials),  # type: ignore[arg-type]
+    )
+
+
+def examples_of(
+    features: FloatArray, labels: FloatArray, groups: IntArray, items: IntArray | None = None
+) -> Examples:
+    """Examples in which picked means interaction type 0, and nobody has a history."""
+    return Examples(
+        features,
+        labels,
+        groups,
+        np.zeros(len(labels), dtype=np.int64) if items is None else items,
+        labels.astype(np.uint8),
+        np.full((len(groups), HISTORY), -1, dtype=np.int64),
     )
