@@ -16,12 +16,13 @@ from ranking.context import read_context
 from ranking.filters import SAME_TEXT, allowed_items, drop_near_duplicates
 from ranking.query import find
 from ranking.rankers.blend import by_rank, score
-from ranking.rerank import diversify
+from ranking.rerank import DIVERSITY, diversify
 from ranking.serving import current, vector_of_query
 from ranking.sources.union import empty_candidates, retrieve
 from ranking.state import RankingState
 from ranking.types import Candidates, Query, Slate, SlateItem, Stage, UserContext
 
+NEAR_DUPLICATES = "near-duplicates"
 PERSONAL_SHARE = 0.25  # of a search result's score that is the person's taste, or everybody's
 
 
@@ -57,8 +58,8 @@ def recommend(query: Query) -> Slate:
         context = read_context(query, catalog, state.items)
         out += [0, {"interactions": len(context.rows)}]
     candidates = rank(state, context, query, trace)  # ④ – ⑦
-    with trace.stage("diversity", len(candidates)) as out:  # ⑨
-        chosen = diversify(state, context, candidates, query.size)
+    with trace.stage(DIVERSITY, len(candidates)) as out:  # ⑨
+        chosen = diversify(state, context, candidates, query)
         out.append(len(chosen))
     return _finish(query, catalog, state, context, chosen, trace, total=len(candidates))  # ⑩
 
@@ -74,9 +75,11 @@ def rank(state: RankingState, context: UserContext, query: Query, trace: Trace) 
         out += [len(candidates), dict(zip(candidates.source_names, map(int, found), strict=True))]
     with trace.stage("ranker", len(candidates)):  # ⑤ ⑥
         candidates.scores = score(state, context, candidates, query)
-    with trace.stage("near-duplicates", len(candidates)) as out:  # ⑦
+    with trace.stage(NEAR_DUPLICATES, len(candidates)) as out:  # ⑦
         best_first = candidates.keep(np.argsort(-candidates.scores, kind="stable"))
-        unique = drop_near_duplicates(state, context, best_first)
+        unique = best_first
+        if NEAR_DUPLICATES not in query.without:
+            unique = drop_near_duplicates(state, context, best_first)
         out.append(len(unique))
     return unique
 

@@ -3,22 +3,24 @@
 import numpy as np
 
 from ranking.state import RankingState
-from ranking.types import Candidates, UserContext
+from ranking.types import Candidates, Query, UserContext
 
+DIVERSITY = "diversity"  # what traces and Query.without call this stage
 HEAD = 80  # candidates that compete for the slate
 STRANGER_DIVERSITY = 0.5  # λ for somebody we know nothing of: show a bit of everything
 
 
 def diversify(
-    state: RankingState, context: UserContext, candidates: Candidates, size: int
+    state: RankingState, context: UserContext, candidates: Candidates, query: Query
 ) -> Candidates:
     """Pick one after another by (1 − λ)·score − λ·similarity to what is picked already.
 
     Expects candidates best first, scores in 0 … 1.
     """
+    size = query.size
     known = bool((context.weights > 0).any())
     trade = state.diversity if known else max(state.diversity, STRANGER_DIVERSITY)
-    if trade == 0 or len(candidates) < 3:
+    if trade == 0 or len(candidates) < 3 or DIVERSITY in query.without:
         return candidates.keep(np.arange(min(size, len(candidates))))
     head = candidates.keep(np.arange(min(max(HEAD, 2 * size), len(candidates))))
     vectors = state.items.vectors(head.rows)

@@ -27,6 +27,7 @@ class Query:
     exclude: tuple[int, ...] = ()  # item ids that must not come back: already on the page
     device: str = ""  # phone, desktop, …
     only_sources: tuple[str, ...] = ()  # () = all; e.g. ("popular",) for a "popular now" shelf
+    without: tuple[str, ...] = ()  # sources and stages that are left out, to see what they do
     now: datetime | None = None  # None = the clock; tests and replays set it
     log: bool = True
 

@@ -28,10 +28,11 @@ from ranking.serving import state_from_bundle
 from ranking.sources.tower import tower
 from ranking.state import RankingState
 from ranking.types import FloatArray, IntArray, InteractionLog, Query, UserContext
+from training.ablation import ablate
 from training.baselines import tuned_baselines
 from training.encode import encode
 from training.errors import TrainingFault
-from training.fit import fit_pipeline
+from training.fit import fit_pipeline, fit_sources
 from training.handle import RunHandle
 from training.items import catalog_items
 from training.report import PIPELINE, Ranked, report, table
@@ -56,7 +57,7 @@ def pipeline_scorer(state: RankingState) -> Scorer:
 
     def scores(context: UserContext) -> FloatArray:
         ranked = rank(state, context, query, Trace())
-        slate = diversify(state, context, ranked, LIST_SIZE)
+        slate = diversify(state, context, ranked, query)
         values = popularity / max(float(popularity.max()), 1e-9)
         values[slate.rows] = 2.0 + np.arange(len(slate), 0, -1)
         return values
@@ -208,6 +209,17 @@ def evaluate_catalog(
             state, log, split, handle.check, most_people, handle.seed, fit_seconds, ranks_folder
         )
     return {"catalog": catalog.slug, "bundle": bundle, **result}
+
+
+def ablate_catalog(handle: RunHandle, split_name: str) -> list[dict[str, Any]]:
+    """What each part of a catalog's pipeline is worth on the validation fold of a split."""
+    catalog = handle.catalog
+    with handle.part(0.0, 0.05):
+        encode(handle)
+    items = catalog_items(catalog)
+    log = read_log(take_snapshot(catalog), items, catalog)
+    split = make_split(split_name, log, catalog)
+    return ablate(handle, fit_sources(handle, catalog, items, log, split), log, split)
 
 
 def _live(catalog: Catalog) -> tuple[RankingState, InteractionLog, Split]:

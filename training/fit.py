@@ -44,14 +44,27 @@ def fit_pipeline(
     TrainingFault
         Too little to learn from.
     """
-    training = TowerTraining(epochs=limits.epochs)
+    state = fit_sources(handle, catalog, items, log, split, limits.epochs)
+    with one_thread():
+        ranker = fit_ranker(handle, state, log, split, limits.ranker)
+    return replace(state, ranker=ranker)
+
+
+def fit_sources(
+    handle: RunHandle,
+    catalog: Catalog,
+    items: ItemIndex,
+    log: InteractionLog,
+    split: Split,
+    epochs: int | None = None,
+) -> RankingState:
+    """What finds candidates: the tower, and the recipes of the tables."""
+    training = TowerTraining(epochs=epochs)
     tower = fit_tower(handle, items, log, split.tower, split.tower_valid, training)
     with one_thread():
         state = with_tower(bare_state(items, catalog), tower)
         handle.stage("tables of neighbours", 0.5)
-        state = replace(state, recipes=choose_recipes(handle, state, log, split.valid))
-        ranker = fit_ranker(handle, state, log, split, limits.ranker)
-    return replace(state, ranker=ranker)
+        return replace(state, recipes=choose_recipes(handle, state, log, split.valid))
 
 
 def with_tower(state: RankingState, tower: UserTower) -> RankingState:

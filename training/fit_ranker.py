@@ -52,21 +52,15 @@ def fit_ranker(
     What is compared learns from the folds before validation; what is kept learns, in the way that
     was best, from all folds up to where the test begins.
     """
-    handle.stage("the ranker's examples", 0.55)
-    seed, check = handle.seed, handle.check
-    share = REQUESTS // (len(split.train) + len(split.newest))
-    old_parts = fold_examples(state, log, split.train, seed, check, share)
-    new_parts = fold_examples(state, log, split.newest, seed + 200, check, share)
-    (valid,) = fold_examples(state, log, [split.valid], seed + 100, check, VALIDATION_REQUESTS)
-    train = Examples.joined(old_parts)
-    _refuse_too_few(train, valid)
-    handle.log(
-        f"Rankers: {len(train.groups):,} visits with {len(train.labels):,} candidates, "
-        f"{len(valid.groups):,} visits to validate"
+    train, valid = examples_of(handle, state, log, split)
+    learned = compare_rankers(handle, state, train, valid, limits)
+    del valid  # large, and so is what comes now
+    new_parts = fold_examples(
+        state, log, split.newest, handle.seed + 200, handle.check, _share(split)
     )
-    plans, ensemble = _compared(handle, state, train, valid, limits)
-    del train, valid  # large, and so is what comes now
-    everything = Examples.joined([*old_parts, *new_parts])
+    everything = Examples.joined([train, *new_parts])
+    del train, new_parts
+    plans, ensemble = learned.plans, learned.ensemble
     members = {name: plans[name](everything) for name, part in ensemble.shares.items() if part > 0}
     handle.log(f"Rankers: learned anew on all {len(everything.groups):,} visits")
     trees = members.get("gbdt")
@@ -74,6 +68,26 @@ def fit_ranker(
         best = sorted(trees.importance().items(), key=lambda pair: -pair[1])[:10]
         handle.log("Trees: " + ", ".join(f"{name} {share:.0%}" for name, share in best))
     return Ensemble(members, {name: ensemble.shares[name] for name in members})
+
+
+def examples_of(
+    handle: RunHandle, state: RankingState, log: InteractionLog, split: Split
+) -> tuple[Examples, Examples]:
+    """What rankers learn from while they are compared, and what they are compared on."""
+    handle.stage("the ranker's examples", 0.55)
+    seed, check = handle.seed, handle.check
+    train = Examples.joined(fold_examples(state, log, split.train, seed, check, _share(split)))
+    (valid,) = fold_examples(state, log, [split.valid], seed + 100, check, VALIDATION_REQUESTS)
+    _refuse_too_few(train, valid)
+    handle.log(
+        f"Rankers: {len(train.groups):,} visits with {len(train.labels):,} candidates, "
+        f"{len(valid.groups):,} visits to validate"
+    )
+    return train, valid
+
+
+def _share(split: Split) -> int:
+    return REQUESTS // (len(split.train) + len(split.newest))
 
 
 def _refuse_too_few(train: Examples, valid: Examples) -> None:
@@ -88,13 +102,22 @@ def _refuse_too_few(train: Examples, valid: Examples) -> None:
 Plan = Callable[[Examples], Ranker]  # learns in the way that was found best
 
 
-def _compared(
+@dataclass(frozen=True)
+class Learned:
+    """What a comparison of rankers found."""
+
+    ensemble: Ensemble  # learned from the folds before validation
+    plans: dict[str, Plan]  # how each is learned best
+    trees: GbdtConfig
+
+
+def compare_rankers(
     handle: RunHandle,
     state: RankingState,
     train: Examples,
     valid: Examples,
     limits: RankerLimits,
-) -> tuple[dict[str, Plan], Ensemble]:
+) -> Learned:
     """How each ranker is learned best, and their shares of the sum with the best nDCG@10."""
     config, trees = _best_trees(handle, state, train, valid, limits.rounds)
     members: dict[str, Ranker] = {"gbdt": trees}
@@ -129,7 +152,8 @@ def _compared(
         + ", ".join(f"{name} {part:.0%}" for name, part in zip(names, shares, strict=True))
         + f": nDCG@10 {quality(shares):.4f}"
     )
-    return plans, Ensemble(members, dict(zip(names, shares.tolist(), strict=True)))
+    ensemble = Ensemble(members, dict(zip(names, shares.tolist(), strict=True)))
+    return Learned(ensemble, plans, config)
 
 
 def _network(

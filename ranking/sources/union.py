@@ -48,6 +48,7 @@ def retrieve(
     best: list[IntArray] = []
     for name, (source, quota) in SOURCES.items():
         wanted = not query.only_sources or name in query.only_sources
+        wanted &= name not in query.without
         scores = source(state, context, anchors) if wanted else None
         scored.append(scores)
         if scores is None:

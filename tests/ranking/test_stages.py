@@ -54,8 +54,8 @@ def test_diversity_prefers_what_differs() -> None:
     candidates = empty_candidates(np.array([0, 3, 1]))
     candidates.scores = np.array([1.0, 0.95, 0.9], dtype=np.float32)
     known = context_of((0, 1, 1))
-    assert diversify(state(LOG), known, candidates, 3).rows.tolist() == [0, 3, 1]
-    varied = diversify(state(LOG, diversity=0.5), known, candidates, 3)
+    assert diversify(state(LOG), known, candidates, Query("", size=3)).rows.tolist() == [0, 3, 1]
+    varied = diversify(state(LOG, diversity=0.5), known, candidates, Query("", size=3))
     assert varied.rows.tolist() == [0, 1, 3]
 
 
@@ -66,7 +66,7 @@ def test_a_stranger_gets_a_varied_slate() -> None:
     world = state(log)
     context = context_of()
     ranked = rank(world, context, Query("", size=3), Trace())
-    slate = diversify(world, context, ranked, 3)
+    slate = diversify(world, context, ranked, Query("", size=3))
     assert {row % 3 for row in slate.rows.tolist()} == {0, 1, 2}
 
 
@@ -95,3 +95,14 @@ def test_reasons() -> None:
     assert explain.reason(("staples", "similar"), "Milk", 1) == "From your history"
     assert explain.reason(("popular",), "", 0) == "Popular now"
     assert explain.reason((), "", 0) == "Matches your search"
+
+
+def test_a_stage_or_a_source_can_be_left_out() -> None:
+    world = state(LOG, diversity=0.5)
+    candidates = empty_candidates(np.array([0, 3, 1]))
+    candidates.scores = np.array([1.0, 0.95, 0.9], dtype=np.float32)
+    plain = Query("", size=3, without=("diversity",))
+    assert diversify(world, context_of((0, 1, 1)), candidates, plain).rows.tolist() == [0, 3, 1]
+    found = rank(world, context_of((0, 1, 1)), Query("", without=("popular", "staples")), Trace())
+    for name in ("popular", "staples"):
+        assert np.isnan(found.source_ranks[:, found.source_names.index(name)]).all()

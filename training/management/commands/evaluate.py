@@ -6,8 +6,10 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from catalog.models import Catalog
+from training.ablation import told
 from training.console import find_catalog, run_here
-from training.evaluation import evaluate_catalog
+from training.evaluation import ablate_catalog, evaluate_catalog
 from training.models import TrainingRun
 from training.report import table
 
@@ -28,6 +30,12 @@ class Command(BaseCommand):
         )
         parser.add_argument("--people", type=int, help="requests measured, at most; drawn")
         parser.add_argument("--seed", type=int, default=1)
+        parser.add_argument(
+            "--ablate",
+            action="store_true",
+            help="instead: what each source, feature group, ranker and stage is worth, measured "
+            "on the validation fold",
+        )
         parser.add_argument("--json", type=Path, help="write the figures to this file too")
         parser.add_argument(
             "--ranks", type=Path, help="write every model's ranks to this folder, a file each"
@@ -37,6 +45,9 @@ class Command(BaseCommand):
         catalog = find_catalog(options["catalog"])
         if options["json"] and not options["json"].parent.is_dir():
             raise CommandError(f"There is no folder {options['json'].parent} to write to.")
+        if options["ablate"]:
+            self._ablate(catalog, options)
+            return
         parameters = {"split": options["split"], "fresh": options["fresh"]}
         kind = TrainingRun.Kind.EVALUATE
         with run_here(catalog, kind, parameters, options["seed"], self.stdout.write) as run:
@@ -58,3 +69,14 @@ class Command(BaseCommand):
             self.stdout.write(line)
         if options["json"]:
             options["json"].write_text(json.dumps(result, indent=1))
+
+    def _ablate(self, catalog: Catalog, options: dict[str, Any]) -> None:
+        parameters = {"split": options["split"], "ablate": True}
+        kind, say = TrainingRun.Kind.EVALUATE, self.stdout.write
+        with run_here(catalog, kind, parameters, options["seed"], say) as run:
+            rows = ablate_catalog(run, options["split"])
+        self.stdout.write("")
+        for row in rows:
+            self.stdout.write(told(row))
+        if options["json"]:
+            options["json"].write_text(json.dumps(rows, indent=1))

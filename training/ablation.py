@@ -1,0 +1,150 @@
+"""⑬ What each part is worth: the pipeline without one source, feature group, ranker or stage.
+
+All of it happens before the test: models learn from the folds that come before validation, and are
+measured on the validation fold, so that what is taken out because of it was not chosen by the test.
+A source or a feature group is taken from the trees by growing them without it.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ranking.device import one_thread
+from ranking.pipeline import NEAR_DUPLICATES, Trace, rank
+from ranking.rankers.blend import LEAD_IN
+from ranking.rankers.ensemble import Ensemble
+from ranking.rankers.examples import Examples
+from ranking.rankers.gbdt import GbdtConfig, GbdtRanker
+from ranking.rerank import DIVERSITY, diversify
+from ranking.sources import union
+from ranking.state import RankingState
+from ranking.types import InteractionLog, Query
+from training import metrics
+from training.fit_ranker import NAMES, RankerLimits, compare_rankers, examples_of
+from training.handle import RunHandle
+from training.splits import PastRequest, Split, context_of, drawn
+from training.tune import padded, ranks_of
+
+PEOPLE = 1_000  # requests of the validation fold, at most
+SLATE = 100
+GROUPS: dict[str, tuple[str, ...]] = {  # feature group → how the names of its features begin
+    "the item in the history": ("item_", "in_last_session"),
+    "category, department, brand": ("category_", "department_", "brand_"),
+    "popularity": ("popularity_",),
+    "repurchase": ("repurchase_",),
+    "offers": ("offers_", "offer_share"),
+    "text similarity": ("similarity_",),
+    "price and age": ("log_price", "price_gap", "age_days"),
+    "rhythm": ("session_", "days_since_session", "history_length", "repeat_rate"),
+    "hour and weekday": ("hour", "weekday"),
+    "ranks of sources": tuple(f"{name}_rank" for name in union.NAMES),
+    "scores of sources": tuple(f"{name}_score" for name in union.NAMES),
+}
+
+
+@dataclass(frozen=True)
+class Part:
+    """One thing that is taken away, and what is left."""
+
+    kind: str  # source, features, ranker or stage
+    name: str
+    state: RankingState
+    whole: RankingState  # what it is compared with
+    query: Query
+
+
+def ablate(
+    handle: RunHandle, state: RankingState, log: InteractionLog, split: Split
+) -> list[dict[str, Any]]:
+    """A row a part: its kind and name, nDCG@10 with and without it, and the paired difference."""
+    with one_thread():
+        train, valid = examples_of(handle, state, log, split)
+        learned = compare_rankers(handle, state, train, valid, RankerLimits())
+        then = state.as_of(log.keep(split.valid.known), split.valid.now)
+        whole = replace(then, ranker=learned.ensemble)
+        trees = learned.ensemble.members["gbdt"]
+        alone = replace(then, ranker=Ensemble({"gbdt": trees}, {"gbdt": 1.0}))
+        requests = drawn(split.valid.requests, PEOPLE, handle.seed)
+        measured: dict[int, NDArray[np.float64]] = {}
+        rows = []
+        for part in _parts(handle, whole, alone, learned.trees, train):
+            handle.stage(f"without {part.name}", 0.9)
+            base = measured.get(id(part.whole))
+            if base is None:
+                base = _ndcg(handle, part.whole, log, requests, Query("", size=SLATE, log=False))
+                measured[id(part.whole)] = base
+            rows.append(_row(part, base, _ndcg(handle, part.state, log, requests, part.query)))
+            handle.log(told(rows[-1]))
+    return rows
+
+
+def _parts(
+    handle: RunHandle,
+    whole: RankingState,
+    alone: RankingState,
+    config: GbdtConfig,
+    train: Examples,
+) -> Iterator[Part]:
+    usual = Query(catalog_slug="", size=SLATE, log=False)
+
+    def regrown(*left_out: str) -> RankingState:
+        less = replace(config, left_out=(*config.left_out, *left_out))
+        ranker = GbdtRanker.fit(train, None, NAMES, less, handle.seed, lambda *_: handle.check())
+        return replace(alone, ranker=Ensemble({"gbdt": ranker}, {"gbdt": 1.0}))
+
+    for stage in (DIVERSITY, NEAR_DUPLICATES, LEAD_IN):
+        yield Part("stage", stage, whole, whole, replace(usual, without=(stage,)))
+    assert isinstance(whole.ranker, Ensemble)
+    for name, share in whole.ranker.shares.items():
+        if 0 < share < 1:
+            rest = {other: part for other, part in whole.ranker.shares.items() if other != name}
+            less = Ensemble(whole.ranker.members, rest)
+            yield Part("ranker", name, replace(whole, ranker=less), whole, usual)
+    for name in union.NAMES:
+        less_query = replace(usual, without=(name,))
+        yield Part("source", name, regrown(f"{name}_score", f"{name}_rank"), alone, less_query)
+    for name, begins in GROUPS.items():
+        yield Part("features", name, regrown(*begins), alone, usual)
+
+
+def _ndcg(
+    handle: RunHandle,
+    state: RankingState,
+    log: InteractionLog,
+    requests: list[PastRequest],
+    query: Query,
+) -> NDArray[np.float64]:
+    """nDCG@10 of each request's slate. (R,)"""
+    ranks = []
+    for request in requests:
+        handle.check()
+        context = context_of(log, request)
+        ranked = rank(state, context, query, Trace())
+        slate = diversify(state, context, ranked, query)
+        scores = np.full(len(state.items), -np.inf, dtype=np.float32)
+        scores[slate.rows] = np.arange(len(slate), 0, -1)
+        ranks.append(ranks_of(scores, request.picked))
+    return metrics.ndcg(padded(ranks), 10)
+
+
+def _row(part: Part, base: NDArray[np.float64], less: NDArray[np.float64]) -> dict[str, Any]:
+    low, high = metrics.bootstrap_interval(base - less)
+    return {
+        "kind": part.kind,
+        "name": part.name,
+        "with": float(base.mean()),
+        "without": float(less.mean()),
+        "worth": {"value": float((base - less).mean()), "low": low, "high": high},
+    }
+
+
+def told(row: dict[str, Any]) -> str:
+    """A row of the table as text."""
+    worth = row["worth"]
+    return (
+        f"{row['kind']:9} {row['name']:28} {row['with']:.4f} → {row['without']:.4f}   "
+        f"worth {worth['value']:+.4f} [{worth['low']:+.4f}, {worth['high']:+.4f}]"
+    )
