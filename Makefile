@@ -1,5 +1,5 @@
-# Four commands. Each is what a person could type, in the environment that `.venv` holds.
-.PHONY: demo test check bench
+# Five commands. Each is what a person could type, in the environment that `.venv` holds.
+.PHONY: demo test check bench bench-quality
 SHELL := /bin/bash
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do "$$python" -c \
 	'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$python" && break; done)
@@ -22,6 +22,22 @@ check: .venv/.dev
 
 bench: .venv/.dev
 	@$(BIN)/python manage.py bench
+
+# The shop must be loaded: `manage.py load_demo shop --scale full`, or `make demo` once. More catalogs:
+# make bench-quality CATALOGS="shop movielens-100k=leave-last-5 mine=leave-last-out"
+CATALOGS ?= shop movielens-100k=leave-last-5 movielens-100k=time
+bench-quality: .venv/.dev .venv-peers/.done
+	@$(BIN)/python manage.py create_catalog movielens-100k --kind product 2>/dev/null || true
+	@$(BIN)/python manage.py import_data movielens-100k --items .venv-peers/movielens/items.csv --interactions .venv-peers/movielens/interactions.csv
+	@$(BIN)/python manage.py bench_quality $(CATALOGS) --python .venv-peers/bin/python --json var/bench-quality.json
+
+.venv-peers/.done: benchmarks/requirements.txt
+	$(PYTHON) -m venv .venv-peers
+	.venv-peers/bin/python -m pip install --disable-pip-version-check "$$(grep ^torch== $<)"
+	.venv-peers/bin/python -m pip install --disable-pip-version-check -r $<
+	.venv-peers/bin/python -m pip download --disable-pip-version-check --no-deps -d .venv-peers recbole==1.2.1
+	.venv-peers/bin/python benchmarks/movielens.py .venv-peers/recbole-1.2.1-*.whl .venv-peers/movielens
+	@touch $@
 
 .venv/.demo: pyproject.toml constraints.txt wheels.txt
 	@test -n "$(PYTHON)" || { echo "No Python 3.11 or newer with venv was found. Install one (Debian: apt install python3-venv), or say make PYTHON=/path/to/python3" >&2; exit 1; }

@@ -50,7 +50,7 @@ TRAINING_FLOATS = 16_000_000  # the largest tensor of a training batch (64 MiB)
 SOFTMAX_ITEMS = 20_000  # with more, sequence models learn from sampled negatives
 NEGATIVES = 256
 MAX_EPOCHS = 200
-PATIENCE = 3  # looks at nDCG without a gain before a sequence model stops
+PATIENCE = 15  # epochs without a gain in nDCG before a sequence model stops
 QUICK_EPOCH = 10.0  # seconds; shorter epochs are run five between two looks
 TRIAL_SHARE = 1 / 3  # of all seconds, for one trial of a sequence model
 THREADS = int(os.environ.get("OMP_NUM_THREADS") or os.cpu_count() or 1)
@@ -393,7 +393,10 @@ def fit_hstu(train: Train, parameters: Parameters, watch: Watch) -> tuple[Scorer
     """HSTU (Zhai et al. 2024) without its attention to time: histories come without times."""
     from rectools.models import HSTUModel
 
-    own = {"relative_time_attention": False}
+    own = {
+        "relative_time_attention": False,
+        "lightning_module_kwargs": {"logits_t": parameters["temperature"]},  # of cosines
+    }
     return _fit_transformer(HSTUModel, train, parameters, own, watch)
 
 
@@ -424,7 +427,7 @@ def _fit_transformer(
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
     torch.set_num_threads(THREADS)
     seed_everything(watch.seed, verbose=False)
-    usual = np.quantile(np.diff(train.matrix.indptr), 0.95)  # longer ones are few: less padding
+    usual = train.log["user"].value_counts().quantile(0.95)  # the few longer ones are cut
     length = int(np.clip(usual, 10, parameters["length"]))
     model = kind(
         n_blocks=parameters["blocks"],
@@ -478,16 +481,15 @@ def _fit_watched(model: Any, dataset: Any, items: int, watch: Watch) -> tuple[Sc
     """Trains until nDCG stops growing, time is up or MAX_EPOCHS are over; keeps the best state."""
     assert watch.score is not None
     scorer = _transformer_scorer(model, items)
-    epochs, step, worse, top, found, state = 0, 1, 0, -1.0, 0, None
-    while worse < PATIENCE and epochs < MAX_EPOCHS and time.monotonic() < watch.until:
+    epochs, step, top, found, state = 0, 1, -1.0, 0, None
+    while epochs < min(found + PATIENCE, MAX_EPOCHS) and time.monotonic() < watch.until:
         start = time.monotonic()
         model.fit_partial(dataset, min_epochs=0, max_epochs=step)
         epochs += step
         step = 5 if (time.monotonic() - start) / step < QUICK_EPOCH else 1
         value = watch.score(scorer)
-        worse += 1
         if value > top:
-            worse, top, found = 0, value, epochs
+            top, found = value, epochs
             state = copy.deepcopy(model.torch_model.state_dict())
     model.torch_model.load_state_dict(state)
     return scorer, {"epochs": found, "out_of_time": time.monotonic() >= watch.until}
@@ -667,7 +669,7 @@ PEERS = {
     "rectools-hstu": Peer(
         "RecTools",
         fit_hstu,
-        SEQUENCE,
+        {**SEQUENCE, "temperature": [0.05, 0.1]},
         note=f"without attention to time, as histories have none; {SEQUENCE_NOTE}",
     ),
     "lenskit-ials": Peer(

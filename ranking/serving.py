@@ -34,7 +34,7 @@ from ranking.rankers.gbdt import GbdtRanker
 from ranking.rankers.network import NetworkConfig, NetworkRanker
 from ranking.repurchase import Repurchase
 from ranking.sources import union
-from ranking.state import RankingState
+from ranking.state import RankingState, recipe_of, usual_recipes
 from ranking.types import DAY, FloatArray, IntArray
 from ranking.user_tower import TowerConfig, UserTower, all_item_vectors
 
@@ -236,10 +236,12 @@ def state_from_bundle(bundle: Bundle, items: ItemIndex, catalog: Catalog) -> Ran
         repurchase.columns[place[place >= 0]] = tables["repurchase"][place >= 0]
     tower = load_tower(bundle)
     tower_items = _tower_items(tower, items, place)
+    recipes = bundle.meta.parameters.get("recipes", {})  # none in bundles of before they were tuned
     return RankingState(
         items,
         Popularity(counts, float(bundle.meta.parameters["as_of"])),
         repurchase,
+        recipes={name: recipe_of(values) for name, values in recipes.items()} or usual_recipes(),
         neighbours={
             name: table.moved(place, len(items)) for name, table in _neighbours(bundle, tables)
         },

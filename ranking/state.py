@@ -1,6 +1,7 @@
 """Everything in memory that ranks for one catalog, at one moment; never changed, only replaced."""
 
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from ranking.covisitation import CoVisitation
 from ranking.ease import Ease
@@ -22,6 +23,11 @@ def usual_recipes() -> dict[str, Recipe]:
         "markov": CoVisitation(window=10, step_fading=0.9, reverse=0.0, damping=0.2),
         "ease": Ease(),
     }
+
+
+def recipe_of(values: dict[str, Any]) -> Recipe:
+    """A recipe from its fields, as a bundle's meta.json keeps them."""
+    return Ease(**values) if "reg" in values else CoVisitation(**values)
 
 
 @dataclass(frozen=True)

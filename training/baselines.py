@@ -13,16 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from ranking.covisitation import CoVisitation
-from ranking.ease import Ease
 from ranking.features import sessions
 from ranking.popularity import decayed_counts
 from ranking.state import RankingState, Recipe
 from ranking.types import DAY, FloatArray, InteractionLog, UserContext
 from training.splits import Split
-from training.tune import FADINGS, Trial, greedy_shares, scorer_of, tuned
+from training.tune import FADINGS, Trial, greedy_shares, scorer_of
 
 Scorer = Callable[[UserContext], FloatArray]  # one score an item, higher is better. (N,)
+TABLES = {"EASE": ("ease",), "Markov-kNN": ("covisit", "markov")}  # and the sources they are of
 BLENDED = ("personal popularity", "TIFU-kNN", "item-kNN", "EASE", "Markov-kNN")
 
 
@@ -210,12 +209,20 @@ def tuned_baselines(
     for grid in grids(state):
         best.append(_best(trial, grid, size, check))
         yield best[-1], *_fitted(best[-1], log, split, size)
-    for name, usual in (("EASE", Ease()), ("Markov-kNN", CoVisitation())):
-        best.append(FromTable(name, tuned(usual, trial, check)[0]))
+    for name, sources in TABLES.items():
+        best.append(_table(name, trial, sources))
         yield best[-1], *_fitted(best[-1], log, split, size)
     parts = [baseline for baseline in best if baseline.name in BLENDED]
     blend = _best_blend(trial, parts, size, check)
     yield blend, *_fitted(blend, log, split, size)
+
+
+def _table(name: str, trial: Trial, sources: Sequence[str]) -> FromTable:
+    """The best of the pipeline's own tables, as they were tuned on the same validation fold."""
+    recipes = [trial.state.recipes[source] for source in sources]
+    tables = [recipe.fit(trial.known, len(trial.state.items), trial.now) for recipe in recipes]
+    quality = [trial.ndcg(scorer_of(table)) for table in tables]
+    return FromTable(name, recipes[int(np.argmax(quality))])
 
 
 def _fitted(

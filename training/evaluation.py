@@ -22,6 +22,7 @@ from catalog.models import Catalog
 from ranking.bundle import open_bundle
 from ranking.device import one_thread
 from ranking.filters import allowed_items
+from ranking.item_index import ItemIndex
 from ranking.pipeline import Trace, rank
 from ranking.rerank import diversify
 from ranking.serving import state_from_bundle
@@ -44,6 +45,7 @@ LIST_SIZE = 100  # of the slate that stands for the pipeline; the rest follows b
 TOP = 10  # items of each list that are looked at for coverage, novelty and the like
 
 Scorer = Callable[[UserContext], FloatArray]  # one score an item, higher is better
+Peers = Callable[[RankingState, InteractionLog, Split], list[Ranked]]  # what others answer
 
 
 def pipeline_scorer(state: RankingState) -> Scorer:
@@ -125,10 +127,12 @@ def evaluate_state(
     check: Callable[[], None] = lambda: None,
     most_people: int | None = None,
     seed: int = 0,
+    *,
     fit_seconds: float = 0.0,
     ranks_folder: Path | None = None,
+    peers: Callable[[], list[Ranked]] = list,
 ) -> dict[str, Any]:
-    """Every baseline, the tower alone and the full pipeline on the split's test.
+    """Every baseline, the peers, the tower alone and the full pipeline on the split's test.
 
     Raises
     ------
@@ -147,6 +151,7 @@ def evaluate_state(
         asked.answers(baseline.name, "baseline", scorer, seconds)
         for baseline, scorer, seconds in tuned_baselines(state, log, split, check, seed)
     ]
+    ranked += peers()
     if state.tower is not None:
         ranked.append(asked.answers("tower alone", "part", tower_scorer(then), 0.0))
     ranked.append(asked.answers(PIPELINE, "pipeline", pipeline_scorer(then), fit_seconds))
@@ -182,6 +187,7 @@ def evaluate_catalog(
     fresh: bool = False,
     most_people: int | None = None,
     ranks_folder: Path | None = None,
+    peers: Peers | None = None,
 ) -> dict[str, Any]:
     """Evaluate a catalog's pipeline on a split that its models never saw.
 
@@ -189,37 +195,51 @@ def evaluate_catalog(
     and on any other split, a pipeline is fitted first, and thrown away afterwards.
     """
     catalog = handle.catalog
-    fit_seconds = 0.0
+    fit_seconds, bundle = 0.0, ""
     if catalog.live_bundle and split_name == "time" and not fresh:
         state, log, split = _live(catalog)
         bundle = catalog.live_bundle
     else:
-        with handle.part(0.0, 0.05):
-            encode(handle)
-        items = catalog_items(catalog)
-        log = read_log(take_snapshot(catalog), items, catalog)
-        split = make_split(split_name, log, catalog)
-        handle.log(f"{len(log):,} interactions, {len(items):,} items, {split}")
+        items, log, split = prepare(handle, split_name)
         began = time.perf_counter()
-        state, bundle = fit_pipeline(handle, catalog, items, log, split), ""
+        state = fit_pipeline(handle, catalog, items, log, split)
         fit_seconds = time.perf_counter() - began
+
+    def answers_of_peers() -> list[Ranked]:
+        return [] if peers is None else peers(state, log, split)
+
     handle.stage("evaluating", 0.85)
     with one_thread():
         result = evaluate_state(
-            state, log, split, handle.check, most_people, handle.seed, fit_seconds, ranks_folder
+            state,
+            log,
+            split,
+            handle.check,
+            most_people,
+            handle.seed,
+            fit_seconds=fit_seconds,
+            ranks_folder=ranks_folder,
+            peers=answers_of_peers,
         )
     return {"catalog": catalog.slug, "bundle": bundle, **result}
 
 
-def ablate_catalog(handle: RunHandle, split_name: str) -> list[dict[str, Any]]:
-    """What each part of a catalog's pipeline is worth on the validation fold of a split."""
-    catalog = handle.catalog
+def prepare(handle: RunHandle, split_name: str) -> tuple[ItemIndex, InteractionLog, Split]:
+    """The catalog's items, all of them encoded, its log as it is now, and the split of it."""
     with handle.part(0.0, 0.05):
         encode(handle)
-    items = catalog_items(catalog)
-    log = read_log(take_snapshot(catalog), items, catalog)
-    split = make_split(split_name, log, catalog)
-    return ablate(handle, fit_sources(handle, catalog, items, log, split), log, split)
+    items = catalog_items(handle.catalog)
+    log = read_log(take_snapshot(handle.catalog), items, handle.catalog)
+    split = make_split(split_name, log, handle.catalog)
+    handle.log(f"{len(log):,} interactions, {len(items):,} items, {split}")
+    return items, log, split
+
+
+def ablate_catalog(handle: RunHandle, split_name: str) -> list[dict[str, Any]]:
+    """What each part of a catalog's pipeline is worth on the validation fold of a split."""
+    items, log, split = prepare(handle, split_name)
+    state = fit_sources(handle, handle.catalog, items, log, split)
+    return ablate(handle, state, log, split)
 
 
 def _live(catalog: Catalog) -> tuple[RankingState, InteractionLog, Split]:

@@ -22,7 +22,7 @@ from training.negatives import fold_examples
 from training.splits import Split
 from training.tune import greedy_shares
 
-REQUESTS = 14_400  # the ranker's examples, from all folds together
+REQUESTS = 9_600  # the ranker's examples, from all folds together
 VALIDATION_REQUESTS = 2_000
 LEAST_VISITS = 20  # to learn ranking from
 LEAST_VALIDATION = 5
@@ -30,8 +30,7 @@ NAMES = features.names(union.NAMES)
 CONFIGS: tuple[dict[str, Any], ...] = (  # what is tried on validation in place of the usual
     {},
     {"depth": 3, "min_child_weight": 50.0},
-    {"depth": 6, "min_child_weight": 100.0},
-    {"objective": "binary:logistic", "depth": 3},
+    {"objective": "binary:logistic", "depth": 3, "min_child_weight": 10.0},
 )
 NETWORKS = ("fm", "dcn")
 

@@ -13,7 +13,7 @@ from ranking.state import RankingState
 from ranking.types import InteractionLog, Query
 from training.splits import BoolArray, Fold, PastRequest, context_of, drawn
 
-NEGATIVES = 150  # kept a request, drawn from the candidates
+NEGATIVES = 120  # kept a request, drawn from the candidates
 QUERY = Query(catalog_slug="", log=False)
 
 

@@ -22,6 +22,7 @@ REQUESTS = 1_000  # of the validation fold
 MOST_SCORES = 50_000_000  # items × requests, so that what `scores` gives fits into memory
 FADINGS = (1.0, 2.0, 4.0, 10.0, 1e9)  # steps; the last: an old pick counts like a new one
 QUERY = Query(catalog_slug="", log=False)
+MOST_INTERACTIONS = 300_000  # that a recipe is tried on; what is chosen is fitted on all
 HalfArray = NDArray[np.float16]
 
 
@@ -54,6 +55,14 @@ def tuned(usual: Recipe, trial: "Trial", check: Callable[[], None]) -> tuple[Rec
     return best, quality
 
 
+def some_people(log: InteractionLog, seed: int) -> InteractionLog:
+    """Everything that some people did, MOST_INTERACTIONS or a little more; all for a small log."""
+    people, counts = np.unique(log.users, return_counts=True)
+    order = np.random.default_rng(seed).permutation(len(people))
+    enough = int(np.searchsorted(np.cumsum(counts[order]), MOST_INTERACTIONS)) + 1
+    return log if enough >= len(people) else log.keep(np.isin(log.users, people[order[:enough]]))
+
+
 def scorer_of(table: Neighbours) -> Callable[[UserContext], FloatArray]:
     """A table of neighbours by itself, summed over the recent items."""
     return lambda context: table.scores_for(recent_rows(context, LOOK_BACK))
@@ -81,7 +90,7 @@ class Trial:
     def __init__(self, state: RankingState, log: InteractionLog, fold: Fold, seed: int) -> None:
         most = min(REQUESTS, MOST_SCORES // max(len(state.items), 1))
         requests = drawn(fold.requests, most, seed)
-        self.known, self.now = log.keep(fold.known), fold.now
+        self.known, self.now = some_people(log.keep(fold.known), seed), fold.now
         self.contexts = [context_of(log, request) for request in requests]
         self.picked = [request.picked for request in requests]
         self.state = state

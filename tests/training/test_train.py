@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,15 @@ from django.utils import timezone
 from catalog.events import Event, log_interactions
 from catalog.models import EVENT_WEIGHTS, Catalog, Item, ItemVector, SlateLog, User
 from catalog.people import users_by_external_id
-from ranking import serving
+from ranking import features, serving
 from ranking.bundle import bundle_path
+from ranking.context import read_context
 from ranking.encoder import load_encoder
+from ranking.filters import allowed_items
 from ranking.pipeline import recommend, search
+from ranking.popularity import Popularity
+from ranking.sources import union
+from ranking.sources.union import retrieve
 from ranking.types import DAY, Query
 from training.backtest import Backtest, backtest, mean_leads
 from training.errors import TrainingFault
@@ -28,9 +34,12 @@ from training.models import ModelVersion, TrainingRun
 from training.registry import roll_back
 from training.report import table
 from training.runs import create_claimed
+from training.snapshot import read_log, take_snapshot
+from training.splits import PastRequest, context_of
 
 pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True)]
 
+NOTHING = (np.zeros(0, dtype=np.int64),) * 2 + (np.zeros(0, dtype=np.uint8),)
 THINGS = {
     "Fruit": ["apple", "pear", "plum", "cherry", "banana", "grape", "melon", "peach"],
     "Tools": ["hammer", "saw", "drill", "wrench", "chisel", "pliers", "file", "clamp"],
@@ -127,6 +136,36 @@ def test_from_logs_to_a_served_bundle(catalog: Catalog) -> None:
     assert any("full pipeline − popularity" in line for line in table(result))
 
 
+def test_a_feature_row_is_the_same_online_and_in_training(catalog: Catalog) -> None:
+    trained(catalog)
+    serving.forget_all()
+    state, _ = serving.current(catalog)
+    log = read_log(take_snapshot(catalog), state.items, catalog)
+    for name in ("person-0", "person-1"):
+        query = Query(catalog.slug, user_id=User.objects.get(external_id=name).pk)
+        online = read_context(query, catalog, state.items)
+        places = np.flatnonzero(log.users == query.user_id)
+        request = PastRequest(
+            int(places[0]), int(places[-1]) + 1, query.user_id or 0, online.now, *NOTHING
+        )
+        past = context_of(log, request)
+        counted = state.as_of(log, float(log.timestamps.max()) + 1.0)  # as the bundle's tables
+        popularity = Popularity.fit(log, len(state.items), online.now)  # counted on since then
+        rows = []
+        for then, context in ((state, online), (replace(counted, popularity=popularity), past)):
+            allowed, _ = allowed_items(then, context, query)
+            candidates = retrieve(then, context, query, allowed)
+            rows.append(features.rows_of(then, context, candidates))
+        served, learned = rows
+        assert served.items.tolist() == learned.items.tolist()
+        assert served.history.tolist() == learned.history.tolist()
+        names = features.names(union.NAMES)
+        for place, feature in enumerate(names):
+            assert served.features[:, place] == pytest.approx(
+                learned.features[:, place], rel=1e-3, abs=1e-4, nan_ok=True
+            ), feature
+
+
 def test_without_a_bundle_a_pipeline_is_fitted_for_the_evaluation(catalog: Catalog) -> None:
     result = evaluated(catalog, "leave-last-2")
     assert (result["split"], result["users"], result["requests"]) == ("leave-last-2", 30, 60)
@@ -200,7 +239,7 @@ def test_a_roll_back_is_served_and_a_corrupt_bundle_is_not(catalog: Catalog) -> 
     query = Query(catalog.slug, size=4)
     serving.forget_all()
     assert recommend(query).bundle_id == bundle_id
-    with (bundle_path(bundle_id) / "ranker.ubj").open("r+b") as file:
+    with (bundle_path(bundle_id) / "tower.safetensors").open("r+b") as file:
         file.seek(100)
         file.write(b"\0\0\0\0")
     assert recommend(query).bundle_id == bundle_id  # what is in memory goes on
