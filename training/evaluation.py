@@ -33,7 +33,7 @@ from training.ablation import ablate
 from training.baselines import tuned_baselines
 from training.encode import encode
 from training.errors import TrainingFault
-from training.fit import fit_pipeline, fit_sources
+from training.fit import Limits, fit_pipeline, fit_sources
 from training.handle import RunHandle
 from training.items import catalog_items
 from training.report import PIPELINE, Ranked, report, table
@@ -188,6 +188,7 @@ def evaluate_catalog(
     most_people: int | None = None,
     ranks_folder: Path | None = None,
     peers: Peers | None = None,
+    limits: Limits | None = None,
 ) -> dict[str, Any]:
     """Evaluate a catalog's pipeline on a split that its models never saw.
 
@@ -202,7 +203,7 @@ def evaluate_catalog(
     else:
         items, log, split = prepare(handle, split_name)
         began = time.perf_counter()
-        state = fit_pipeline(handle, catalog, items, log, split)
+        state = fit_pipeline(handle, catalog, items, log, split, limits or Limits())
         fit_seconds = time.perf_counter() - began
 
     def answers_of_peers() -> list[Ranked]:

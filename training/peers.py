@@ -8,6 +8,7 @@ import json
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -85,7 +86,7 @@ def run_peer(
         return None
     told = json.loads((folder / "ranks" / f"{name}.json").read_text())
     handle.log(f"Peer {name}: {told['library']} {told['version']}, {told['parameters']}")
-    return _read(folder / "ranks", name, told)
+    return read_ranks(folder / "ranks", name, told)
 
 
 def _run(command: Sequence[str], seconds: float) -> str:
@@ -106,13 +107,13 @@ def _run(command: Sequence[str], seconds: float) -> str:
     return done.stdout
 
 
-def _read(folder: Path, name: str, told: dict[str, float]) -> Ranked:
+def read_ranks(folder: Path, name: str, told: dict[str, Any]) -> Ranked:
     """A peer's ranks, request by request."""
     table = pyarrow.parquet.read_table(folder / f"{name}.parquet").sort_by("request")
     request, rank = table["request"].to_numpy(), table["rank"].to_numpy()
     tops = pyarrow.parquet.read_table(folder / f"{name}.top.parquet").sort_by("request")
     return Ranked(
-        f"{told['library']} {name}" if str(told["library"]).lower() not in name else name,
+        f"{told['library']} {name}",
         "baseline",
         padded(np.split(rank, np.flatnonzero(np.diff(request)) + 1)),
         padded([np.array(row, dtype=np.int64) for row in tops["top"].to_pylist()]),

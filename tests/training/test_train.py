@@ -28,6 +28,8 @@ from ranking.types import DAY, Query
 from training.backtest import Backtest, backtest, mean_leads
 from training.errors import TrainingFault
 from training.evaluation import evaluate_catalog
+from training.fit import Limits
+from training.fit_ranker import RankerLimits
 from training.handle import RunHandle
 from training.kinds import train_and_register
 from training.models import ModelVersion, TrainingRun
@@ -39,6 +41,7 @@ from training.splits import PastRequest, context_of
 
 pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True)]
 
+QUICK = Limits(epochs=2, ranker=RankerLimits(rounds=10, network_epochs=1))
 NOTHING = (np.zeros(0, dtype=np.int64),) * 2 + (np.zeros(0, dtype=np.uint8),)
 THINGS = {
     "Fruit": ["apple", "pear", "plum", "cherry", "banana", "grape", "melon", "peach"],
@@ -92,7 +95,7 @@ def catalog() -> Catalog:
 
 def trained(catalog: Catalog) -> str:
     run, lease = create_claimed(
-        catalog, TrainingRun.Kind.TRAIN, "test", {"epochs": 2, "rounds": 10}
+        catalog, TrainingRun.Kind.TRAIN, "test", {"epochs": 2, "rounds": 10, "network_epochs": 1}
     )
     with RunHandle(run, lease) as handle:
         train_and_register(handle)
@@ -103,7 +106,7 @@ def trained(catalog: Catalog) -> str:
 def evaluated(catalog: Catalog, split: str) -> dict[str, Any]:
     run, lease = create_claimed(catalog, TrainingRun.Kind.EVALUATE, "test", {"split": split})
     with RunHandle(run, lease) as handle:
-        return evaluate_catalog(handle, split)
+        return evaluate_catalog(handle, split, limits=QUICK)
 
 
 def shown(catalog: Catalog, user: User) -> list[str]:
