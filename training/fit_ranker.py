@@ -27,11 +27,11 @@ VALIDATION_REQUESTS = 2_000
 LEAST_VISITS = 20  # to learn ranking from
 LEAST_VALIDATION = 5
 NAMES = features.names(union.NAMES)
-CONFIGS: tuple[dict[str, Any], ...] = (  # what is tried on validation in place of the usual
-    {},
-    {"depth": 3, "min_child_weight": 50.0},
-    {"objective": "binary:logistic", "depth": 3, "min_child_weight": 10.0},
-)
+CONFIGS: dict[str, dict[str, Any]] = {  # ways of growing trees that are tried on validation
+    "usual": {},
+    "shallow": {"depth": 3, "min_child_weight": 50.0},
+    "pointwise": {"objective": "binary:logistic", "depth": 3, "min_child_weight": 10.0},
+}
 NETWORKS = ("fm", "dcn")
 
 
@@ -192,12 +192,11 @@ def _best_trees(
     """The way of growing trees with the best nDCG@10 on validation, with its number of trees."""
     usual = ranker_config(state, rounds)
     grown: list[tuple[float, GbdtConfig, GbdtRanker]] = []
-    for number, change in enumerate(CONFIGS):
+    for number, (name, change) in enumerate(CONFIGS.items()):
         config = replace(usual, **change)
-        name = ", ".join(f"{field} {value}" for field, value in change.items()) or "usual"
-        watch = _watcher(handle, f"trees ({name})", 0.7 + 0.02 * number, rounds)
+        watch = _watcher(handle, f"trees, {name}", 0.7 + 0.02 * number, rounds)
         ranker = GbdtRanker.fit(train, valid, NAMES, config, handle.seed, watch)
-        handle.log(f"Trees ({name}): {ranker.rounds}, nDCG@10 {ranker.validation:.4f}")
+        handle.log(f"Trees, {name}: {ranker.rounds}, nDCG@10 {ranker.validation:.4f}")
         grown.append((ranker.validation, replace(config, rounds=ranker.rounds), ranker))
     _, config, ranker = max(grown, key=lambda one: one[0])
     return config, ranker
