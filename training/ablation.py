@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ranking.device import one_thread
+from ranking.filters import allowed_items
 from ranking.pipeline import NEAR_DUPLICATES, Trace, rank
 from ranking.rankers.blend import LEAD_IN
 from ranking.rankers.ensemble import Ensemble
@@ -20,6 +21,7 @@ from ranking.rankers.examples import Examples
 from ranking.rankers.gbdt import GbdtConfig, GbdtRanker
 from ranking.rerank import DIVERSITY, diversify
 from ranking.sources import union
+from ranking.sources.union import retrieve
 from ranking.state import RankingState
 from ranking.types import InteractionLog, Query
 from training import metrics
@@ -45,6 +47,34 @@ GROUPS: dict[str, tuple[str, ...]] = {  # feature group → how the names of its
 }
 
 
+def source_recall(
+    handle: RunHandle, state: RankingState, log: InteractionLog, requests: list[PastRequest]
+) -> list[dict[str, Any]]:
+    """Of each source: its quota, the share of picked items in it, and of those in no other."""
+    found, alone, total = np.zeros(len(union.NAMES)), np.zeros(len(union.NAMES)), 0
+    query = Query(catalog_slug="", log=False)
+    for request in requests:
+        handle.check()
+        context = context_of(log, request)
+        allowed, _ = allowed_items(state, context, query)
+        candidates = retrieve(state, context, query, allowed)
+        picked = np.isin(candidates.rows, request.picked)
+        here = ~np.isnan(candidates.source_ranks[picked])  # (P, S)
+        found += here.sum(axis=0)
+        alone += (here & (here.sum(axis=1, keepdims=True) == 1)).sum(axis=0)
+        total += len(request.picked)
+    return [
+        {
+            "kind": "recall",
+            "name": name,
+            "quota": union.SOURCES[name][1],
+            "recall": float(found[place] / max(total, 1)),
+            "alone": float(alone[place] / max(total, 1)),
+        }
+        for place, name in enumerate(union.NAMES)
+    ]
+
+
 @dataclass(frozen=True)
 class Part:
     """One thing that is taken away, and what is left."""
@@ -57,19 +87,25 @@ class Part:
 
 
 def ablate(
-    handle: RunHandle, state: RankingState, log: InteractionLog, split: Split
+    handle: RunHandle,
+    state: RankingState,
+    log: InteractionLog,
+    split: Split,
+    limits: RankerLimits,
 ) -> list[dict[str, Any]]:
-    """A row a part: its kind and name, nDCG@10 with and without it, and the paired difference."""
+    """A row a source with its recall; then a row a part: nDCG@10 with and without it, paired."""
     with one_thread():
         train, valid = examples_of(handle, state, log, split)
-        learned = compare_rankers(handle, state, train, valid, RankerLimits())
+        learned = compare_rankers(handle, state, train, valid, limits)
         then = state.as_of(log.keep(split.valid.known), split.valid.now)
         whole = replace(then, ranker=learned.ensemble)
         trees = learned.ensemble.members["gbdt"]
         alone = replace(then, ranker=Ensemble({"gbdt": trees}, {"gbdt": 1.0}))
         requests = drawn(split.valid.requests, PEOPLE, handle.seed)
         measured: dict[int, NDArray[np.float64]] = {}
-        rows = []
+        rows = source_recall(handle, whole, log, requests)
+        for row in rows:
+            handle.log(told(row))
         for part in _parts(handle, whole, alone, learned.trees, train):
             handle.stage(f"without {part.name}", 0.9)
             base = measured.get(id(part.whole))
@@ -143,6 +179,11 @@ def _row(part: Part, base: NDArray[np.float64], less: NDArray[np.float64]) -> di
 
 def told(row: dict[str, Any]) -> str:
     """A row of the table as text."""
+    if row["kind"] == "recall":
+        return (
+            f"recall    {row['name']:28} {row['recall']:.4f} at {row['quota']}, "
+            f"{row['alone']:.4f} found by no other source"
+        )
     worth = row["worth"]
     return (
         f"{row['kind']:9} {row['name']:28} {row['with']:.4f} → {row['without']:.4f}   "

@@ -236,11 +236,14 @@ def prepare(handle: RunHandle, split_name: str) -> tuple[ItemIndex, InteractionL
     return items, log, split
 
 
-def ablate_catalog(handle: RunHandle, split_name: str) -> list[dict[str, Any]]:
+def ablate_catalog(
+    handle: RunHandle, split_name: str, limits: Limits | None = None
+) -> list[dict[str, Any]]:
     """What each part of a catalog's pipeline is worth on the validation fold of a split."""
     items, log, split = prepare(handle, split_name)
-    state = fit_sources(handle, handle.catalog, items, log, split)
-    return ablate(handle, state, log, split)
+    limits = limits or Limits()
+    state = fit_sources(handle, handle.catalog, items, log, split, limits.epochs)
+    return ablate(handle, state, log, split, limits.ranker)
 
 
 def _live(catalog: Catalog) -> tuple[RankingState, InteractionLog, Split]:

@@ -25,9 +25,10 @@ from ranking.popularity import Popularity
 from ranking.sources import union
 from ranking.sources.union import retrieve
 from ranking.types import DAY, Query
+from training.ablation import told
 from training.backtest import Backtest, backtest, mean_leads
 from training.errors import TrainingFault
-from training.evaluation import evaluate_catalog
+from training.evaluation import ablate_catalog, evaluate_catalog
 from training.fit import Limits
 from training.fit_ranker import RankerLimits
 from training.handle import RunHandle
@@ -137,6 +138,23 @@ def test_from_logs_to_a_served_bundle(catalog: Catalog) -> None:
     assert pipeline["name"] == "full pipeline"
     assert 0 < pipeline["metrics"]["ndcg@10"]["value"] <= 1
     assert any("full pipeline − popularity" in line for line in table(result))
+
+
+def test_each_part_is_taken_away_once(catalog: Catalog) -> None:
+    run, lease = create_claimed(catalog, TrainingRun.Kind.EVALUATE, "test", {"ablate": True})
+    with RunHandle(run, lease) as handle:
+        rows = ablate_catalog(handle, "leave-last-2", QUICK)
+    kinds = [row["kind"] for row in rows]
+    assert kinds.count("recall") == kinds.count("source") == len(union.NAMES)
+    assert {"stage", "features"} <= set(kinds)
+    for row in rows:
+        assert row["name"] in told(row)
+        if row["kind"] == "recall":
+            assert 0 <= row["alone"] <= row["recall"] <= 1
+        else:
+            worth = row["worth"]
+            assert worth["value"] == pytest.approx(row["with"] - row["without"], abs=1e-6)
+            assert worth["low"] <= worth["value"] <= worth["high"]
 
 
 def test_a_feature_row_is_the_same_online_and_in_training(catalog: Catalog) -> None:

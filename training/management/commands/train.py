@@ -25,7 +25,7 @@ class Command(BaseCommand):
             action="append",
             default=[],
             metavar="NAME=VALUE",
-            help="epochs, rounds, network_epochs or evaluate_people, such as epochs=4; may be repeated",
+            help="epochs, rounds, network_epochs or evaluate_people, such as epochs=4; repeatable",
         )
         parser.add_argument("--seed", type=int, default=1)
         parser.add_argument(
