@@ -30,6 +30,13 @@ def test_covisitation_fades_with_the_steps_between() -> None:
     assert table.weights[0, :2] == pytest.approx([1.0, 0.5])
 
 
+def test_covisitation_of_a_large_log_counts_the_newest() -> None:
+    log = log_of((1, 0, 9.0, 1.0), (1, 1, 8.0, 1.0), (2, 1, 3.0, 1.0), (2, 2, 2.0, 1.0))
+    table = CoVisitation(most_interactions=2).fit(log, 3, NOW)
+    assert table.rows[0].max() == -1
+    assert table.rows[1, 0] == 2
+
+
 def test_covisitation_does_not_cross_people() -> None:
     table = CoVisitation().fit(log_of((1, 0, 2.0, 1.0), (2, 1, 1.0, 1.0)), 2, NOW)
     assert table.rows.max() == -1
