@@ -19,9 +19,10 @@ class DeepCross(nn.Module):
         super().__init__()
         self.vector_size = vector_size
         if vector_size:
-            self.relevance = nn.Sequential(
-                nn.Linear(3 * vector_size + 1, ATTENTION), nn.GELU(), nn.Linear(ATTENTION, 1)
-            )
+            self.of_item = nn.Linear(vector_size, ATTENTION)
+            self.of_step = nn.Linear(vector_size + 1, ATTENTION, bias=False)
+            self.of_both = nn.Parameter(torch.randn(vector_size, ATTENTION) / vector_size)
+            self.relevance = nn.Linear(ATTENTION, 1)
             self.meet = nn.Linear(3 * vector_size, ATTENTION)
             width += ATTENTION
         self.down = nn.ModuleList(nn.Linear(width, rank, bias=False) for _ in range(crosses))
@@ -45,12 +46,15 @@ class DeepCross(nn.Module):
 
     def attend(self, items: Tensor, history: Tensor, lengths: Tensor) -> Tensor:
         """The history as each candidate sees it, met with the candidate. (B, N, ATTENTION)"""
-        steps = history.shape[1]
-        size = (*items.shape[:2], steps, items.shape[2])  # (B, N, H, d)
-        one, other = items.unsqueeze(2).expand(size), history.unsqueeze(1).expand(size)
-        places = torch.arange(steps, device=items.device)
-        back = torch.log1p(places.float()).view(1, 1, steps, 1).expand(*size[:3], 1)
-        weights = self.relevance(torch.cat([one, other, one * other, back], dim=-1)).squeeze(-1)
+        places = torch.arange(history.shape[1], device=items.device)
+        back = torch.log1p(places.float()).view(1, -1, 1).expand(len(history), -1, 1)  # (B, H, 1)
+        # a hidden layer over [item, step, item × step, places back], added up from its parts, so
+        # that nothing of size N × H × d is ever made
+        both = history.unsqueeze(-1) * self.of_both  # (B, H, d, ATTENTION)
+        hidden = torch.matmul(items.unsqueeze(1), both).transpose(1, 2)  # (B, N, H, ATTENTION)
+        hidden = hidden + self.of_item(items).unsqueeze(2)
+        hidden = hidden + self.of_step(torch.cat([history, back], dim=-1)).unsqueeze(1)
+        weights = self.relevance(torch.relu(hidden)).squeeze(-1)  # (B, N, H)
         real = places < lengths.view(-1, 1, 1)  # (B, 1, H)
         weights = torch.softmax(weights.masked_fill(~real, -1e4), dim=-1) * real  # (B, N, H)
         seen = torch.einsum("bnh,bhd->bnd", weights, history)  # (B, N, d)
