@@ -1,6 +1,7 @@
 """Runs on the command line: follow one with progress lines, find a catalog or a run by its name."""
 
 import shutil
+import signal
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -55,6 +56,7 @@ def run_here(
         run, lease = create_claimed(catalog, kind, owner_name(), parameters, seed)
     except TrainingFault as fault:
         raise CommandError(str(fault)) from fault
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # a kill is like Ctrl-C
     try:
         with RunHandle(run, lease, say) as handle:
             yield handle
@@ -67,6 +69,8 @@ def run_here(
         if told or stopped:
             raise CommandError(str(fault) if told else "cancelled") from fault
         raise
+    finally:
+        signal.signal(signal.SIGTERM, before)
     finish(lease, RunState.SUCCEEDED)
     shutil.rmtree(handle.folder, ignore_errors=True)
 

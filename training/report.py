@@ -62,7 +62,8 @@ def report(
         figures = {
             name: _figure(function(one.ranks), people) for name, function in MEASURES.items()
         }
-        figures["auc"] = _figure(metrics.auc(one.ranks, len(state.items)), people)
+        if len(state.items) > one.ranks.shape[1]:  # there is something to prefer the picked to
+            figures["auc"] = _figure(metrics.auc(one.ranks, len(state.items)), people)
         models.append(
             {
                 "name": one.name,
@@ -98,10 +99,13 @@ def _figure(values: NDArray[np.float64], people: IntArray) -> dict[str, float]:
 def _lead(pipeline: Ranked, other: Ranked, people: IntArray) -> dict[str, Any]:
     """How far the pipeline is ahead, as a difference and as a ratio; paired."""
     ours, theirs = MEASURES[MAIN](pipeline.ranks), MEASURES[MAIN](other.ranks)
-    ratio, low, high = metrics.ratio_interval(ours, theirs, clusters=people)
+    ratio = metrics.ratio_interval(ours, theirs, clusters=people)
     return {
         **_figure(ours - theirs, people),
-        "ratio": {"value": ratio, "low": low, "high": high},
+        # none where the other model never was right, in whatever drawing of people
+        "ratio": dict(zip(("value", "low", "high"), ratio, strict=True))
+        if np.isfinite(ratio).all()
+        else None,
         "p": metrics.paired_p_value(ours, theirs, clusters=people),
     }
 
@@ -187,13 +191,16 @@ def table(result: dict[str, Any]) -> list[str]:
     lines.append("")
     lines += [
         f"full pipeline − {model['name']}: {MAIN} {lead['value']:+.4f} "
-        f"[{lead['low']:+.4f}, {lead['high']:+.4f}] (paired, 95 %), "
-        f"× {lead['ratio']['value']:.3f} "
-        f"[{lead['ratio']['low']:.3f}, {lead['ratio']['high']:.3f}]"
+        f"[{lead['low']:+.4f}, {lead['high']:+.4f}] (paired, 95 %){_times(lead['ratio'])}"
         for model in result["models"]
         if (lead := model["pipeline_lead"])
     ]
     return lines
+
+
+def _times(ratio: dict[str, float] | None) -> str:
+    """How many times as good, where that can be said."""
+    return ", × {value:.3f} [{low:.3f}, {high:.3f}]".format(**ratio) if ratio else ""
 
 
 def _short(share: float) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from django.core.management import CommandError, call_command
 from django.test import override_settings
 from django.utils import timezone
 
@@ -138,6 +139,18 @@ def test_from_logs_to_a_served_bundle(catalog: Catalog) -> None:
     assert pipeline["name"] == "full pipeline"
     assert 0 < pipeline["metrics"]["ndcg@10"]["value"] <= 1
     assert any("full pipeline − popularity" in line for line in table(result))
+
+
+def test_the_command_says_in_one_line_what_is_wrong_and_leaves_no_run_behind(
+    catalog: Catalog, tmp_path: Path
+) -> None:
+    with pytest.raises(CommandError, match=r"There is no split 'daily'; say time"):
+        call_command("evaluate", "stall", "--split", "daily")
+    with pytest.raises(CommandError, match="There is no folder"):
+        call_command("evaluate", "stall", "--json", str(tmp_path / "none" / "f.json"))
+    with pytest.raises(CommandError, match="There is no catalog 'other'"):
+        call_command("evaluate", "other")
+    assert [run.state for run in TrainingRun.objects.all()] == ["failed"]
 
 
 def test_each_part_is_taken_away_once(catalog: Catalog) -> None:
