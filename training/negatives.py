@@ -11,8 +11,9 @@ from ranking.sources import union
 from ranking.sources.union import retrieve
 from ranking.state import RankingState
 from ranking.types import InteractionLog, Query
-from training.splits import BoolArray, Fold, PastRequest, context_of, drawn
+from training.splits import BoolArray, Fold, PastRequest, context_of
 
+TRIES = 4  # requests looked at for one that teaches something
 NEGATIVES = 120  # kept a request, drawn from the candidates
 QUERY = Query(catalog_slug="", log=False)
 
@@ -23,12 +24,20 @@ def build_examples(
     requests: Sequence[PastRequest],
     seed: int,
     check: Callable[[], None],
+    most: int,
 ) -> Examples:
-    """Feature rows of these requests: every picked candidate, and a draw of the others."""
+    """Feature rows of requests, drawn: every picked candidate, and a draw of the others.
+
+    A request of which no source found anything teaches nothing; so that `most` are left, up to
+    TRIES times as many are looked at.
+    """
     generator = np.random.default_rng(seed)
-    parts = []
-    for request in requests:
+    parts: list[Examples] = []
+    for place in generator.permutation(len(requests))[: TRIES * most]:
+        if len(parts) == most:
+            break
         check()
+        request = requests[place]
         context = context_of(log, request)
         allowed, _ = allowed_items(state, context, QUERY)
         candidates = retrieve(state, context, QUERY, allowed)
@@ -80,12 +89,11 @@ def fold_examples(
 ) -> list[Examples]:
     """The examples of each fold, with statistics as they stood at its moment.
 
-    `most` requests at most of each, drawn.
+    Of each fold the examples of at most `most` requests.
     """
     parts = []
     for place, fold in enumerate(folds):
         check()
         then = state.as_of(log.keep(fold.known), fold.now)
-        requests = drawn(fold.requests, most, seed + place)
-        parts.append(build_examples(then, log, requests, seed + place, check))
+        parts.append(build_examples(then, log, fold.requests, seed + place, check, most))
     return parts
