@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from ranking import features
 from ranking.rankers.ensemble import Ensemble, Ranker, standardised
 from ranking.rankers.examples import Examples
-from ranking.rankers.gbdt import GbdtConfig, GbdtRanker, OnRound
+from ranking.rankers.gbdt import GbdtConfig, GbdtRanker, OnRound, Prior
 from ranking.rankers.network import NetworkConfig
 from ranking.sources import union
 from ranking.state import RankingState
@@ -32,6 +32,7 @@ CONFIGS: dict[str, dict[str, Any]] = {  # ways of growing trees that are tried o
     "shallow": {"depth": 3, "min_child_weight": 50.0},
     "pointwise": {"objective": "binary:logistic", "depth": 3, "min_child_weight": 10.0},
 }
+SELDOM = 0.1  # the quantile of a table's scores that counts as next to nothing
 NETWORKS = ("fm", "dcn")
 
 
@@ -190,7 +191,8 @@ def _best_trees(
     handle: RunHandle, state: RankingState, train: Examples, valid: Examples, rounds: int
 ) -> tuple[GbdtConfig, GbdtRanker]:
     """The way of growing trees with the best nDCG@10 on validation, with its number of trees."""
-    usual = ranker_config(state, rounds)
+    usual = replace(ranker_config(state, rounds), prior=best_prior(state, valid))
+    handle.log(f"Trees: they start from {usual.prior.feature}")
     grown: list[tuple[float, GbdtConfig, GbdtRanker]] = []
     for number, (name, change) in enumerate(CONFIGS.items()):
         config = replace(usual, **change)
@@ -200,6 +202,22 @@ def _best_trees(
         grown.append((ranker.validation, replace(config, rounds=ranker.rounds), ranker))
     _, config, ranker = max(grown, key=lambda one: one[0])
     return config, ranker
+
+
+def best_prior(state: RankingState, valid: Examples) -> Prior:
+    """Where people pick again their own counts; else the table that orders candidates best."""
+    if state.repeat_consumption:
+        return Prior()
+    columns = {f"{name}_score": NAMES.index(f"{name}_score") for name in state.recipes}
+    borders = np.cumsum(valid.groups)[:-1]
+    quality = {
+        name: ndcg_of(np.split(np.nan_to_num(valid.features[:, place]), borders), valid)
+        for name, place in columns.items()
+    }
+    best = max(quality, key=lambda name: quality[name])
+    values = valid.features[:, columns[best]]
+    found = values[values > 0]
+    return Prior(best, float(np.quantile(found, SELDOM)) if len(found) else Prior().floor)
 
 
 def _watcher(handle: RunHandle, name: str, begin: float, rounds: int) -> OnRound:

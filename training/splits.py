@@ -23,7 +23,7 @@ LEAST_PEOPLE = 10
 RANKER_WINDOWS = 8  # from rank_start to valid_start
 NEWEST_WINDOWS = 4  # as long, from valid_start to test_start
 LEAVE_LAST = "leave-last-"
-TRAIN_BLOCKS = 3  # of the picks before those that are validated with, to learn ranking from
+TRAIN_GROUPS = 5  # of people, each of which in turn is one to learn ranking from
 MOST_LEFT_OUT = 50  # picks of each person
 
 BoolArray = NDArray[np.bool_]
@@ -138,22 +138,25 @@ def time_split(log: InteractionLog, moments: Moments, *, repeats: bool) -> Split
 def leave_last(log: InteractionLog, count: int, *, repeats: bool) -> Split:
     """Everybody's last `count` picks are the test, one request each; those before them validate.
 
-    Strict: models and statistics are made without the test's and the validation's picks, or, where
-    rankers learn, without those of the blocks before the two and all that came later. A request
-    knows the person's own history up to it. What others did is known whenever they did it, as is
-    usual in this protocol.
+    Strict: models and statistics are made without the test's and the validation's picks. Rankers
+    learn from the block before the two, of one group of people after another, with statistics that
+    are without that block of this group only: were it left out of everybody at once, there would
+    be less to count from than in the test. A request knows the person's own history up to it.
+    What others did is known whenever they did it, as is usual in this protocol.
     """
     picks = _picks(log, repeats=repeats)
-
-    def fold(blocks: int) -> Fold:
-        known = _cut(log, picks, blocks * count)
-        return _last_picks(log, picks, known, blocks * count, (blocks - 1) * count)
-
-    train = [fold(blocks) for blocks in range(2 + TRAIN_BLOCKS, 2, -1)]
-    valid = fold(2)
-    test = _last_picks(log, picks, valid.known, count, 0)
-    towers = (train[-1].known, valid.known)
-    return Split(f"{LEAVE_LAST}{count}", *towers, train, valid, [valid], test)
+    known = _cut(log, picks, np.full(len(picks), 2 * count))
+    groups = np.random.default_rng(0).permutation(len(picks)) % TRAIN_GROUPS
+    train = []
+    for group in range(min(TRAIN_GROUPS, len(picks))):
+        held = groups == group
+        members = [picks[place] for place in np.flatnonzero(held)]
+        without = _cut(log, picks, np.where(held, 3 * count, 2 * count))
+        train.append(_last_picks(log, members, without, 3 * count, 2 * count))
+    valid = _last_picks(log, picks, known, 2 * count, count)
+    test = _last_picks(log, picks, known, count, 0)
+    tower = _cut(log, picks, np.full(len(picks), 3 * count))
+    return Split(f"{LEAVE_LAST}{count}", tower, known, train, valid, [valid], test)
 
 
 def _picks(log: InteractionLog, *, repeats: bool) -> list[IntArray]:
@@ -170,11 +173,11 @@ def _picks(log: InteractionLog, *, repeats: bool) -> list[IntArray]:
     return np.split(places, borders) if len(places) else []
 
 
-def _cut(log: InteractionLog, picks: list[IntArray], last: int) -> BoolArray:
-    """Everything before each person's last picks, but always their first one. (M,)"""
+def _cut(log: InteractionLog, picks: list[IntArray], lasts: IntArray) -> BoolArray:
+    """Everything before each person's so many last picks, but always their first one. (M,)"""
     known = np.ones(len(log), dtype=bool)
     stops = np.searchsorted(log.users, log.users, side="right")
-    for places in picks:
+    for places, last in zip(picks, lasts.tolist(), strict=True):
         begin = places[max(len(places) - last, 1)] if len(places) > 1 else len(log)
         if begin < len(log):
             known[begin : stops[begin]] = False

@@ -8,7 +8,7 @@ from ranking.state import RankingState
 from ranking.types import Candidates, FloatArray, Query, UserContext
 
 LEAD_IN = "lead-in"  # what Query.without calls the gradual trust in the ranker
-TRUSTED_AFTER = 5.0  # purchases' worth of history at which ranker and fusion weigh the same
+TRUSTED_AFTER = 5.0  # purchases' worth of history from which the ranker alone decides
 
 
 def score(
@@ -18,14 +18,15 @@ def score(
 
     A shelf that asks for certain sources ("similar to this") is ordered by them. Else the ranker
     decides; it learned from people with histories, so for somebody whose interactions weigh n
-    together it weighs n / (n + TRUSTED_AFTER), and the fusion of the sources the rest.
+    together, less than TRUSTED_AFTER, it weighs n / TRUSTED_AFTER, and the fusion of the sources
+    the rest.
     """
     fused = by_rank(fuse(candidates))
     if state.ranker is None or query.only_sources or len(candidates) == 0:
         return fused
     rows = features.rows_of(state, context, candidates)
     known = float(context.weights.clip(min=0.0).sum())
-    trust = 1.0 if LEAD_IN in query.without else known / (known + TRUSTED_AFTER)
+    trust = 1.0 if LEAD_IN in query.without else min(known / TRUSTED_AFTER, 1.0)
     ranked = by_rank(state.ranker.score(rows))
     return (trust * ranked + (1.0 - trust) * fused).astype(np.float32)
 

@@ -14,8 +14,18 @@ from ranking.types import FloatArray, IntArray
 
 OnRound = Callable[[int, float | None], None]  # number of the tree, nDCG@10 on validation
 
-PRIOR = "item_long"  # the feature that the trees start from: this person's faded count of the item
-PRIOR_FLOOR = 0.05  # what counts as seldom: the prior of an item that was never picked
+
+@dataclass(frozen=True)
+class Prior:
+    """What the trees start from: the logarithm of one feature."""
+
+    feature: str = "item_long"  # this person's faded count of the item
+    floor: float = 0.05  # added to it, so that what was never picked is seldom, not impossible
+
+    def of(self, features: FloatArray, names: list[str]) -> FloatArray:
+        """What each row is worth before any tree. (N, F) → (N,)"""
+        values = np.nan_to_num(features[:, names.index(self.feature)])
+        return np.asarray(np.log(np.maximum(values, 0.0) + self.floor), dtype=np.float32)
 
 
 @dataclass(frozen=True)
@@ -32,14 +42,14 @@ class GbdtConfig:
     column_share: float = 0.6
     reg: float = 20.0  # L2 on leaves
     left_out: tuple[str, ...] = ()  # how the names begin of features that the trees don't see
+    prior: Prior = Prior()
 
 
 class GbdtRanker:
     """A trained ranker: rows in, one score each out, higher is better.
 
-    The trees correct a prior, the logarithm of the person's own faded count, so that few examples
-    are enough to do no worse than it. Where nothing is picked twice it is the same for every
-    candidate.
+    The trees correct a prior, so that few examples are enough to do no worse than it: where people
+    pick the same again, their own faded counts; elsewhere, the score of the best table.
     """
 
     def __init__(self, booster: xgboost.Booster, names: list[str]) -> None:
@@ -47,12 +57,17 @@ class GbdtRanker:
         self._booster.set_param({"nthread": 1})
         self.names = names  # of all columns of the rows that are scored
         self._seen = _places(names, booster.feature_names or [])
+        usual = Prior()  # of ranker files of before it was chosen
+        self._prior = Prior(
+            booster.attr("prior") or usual.feature,
+            float(booster.attr("prior_floor") or usual.floor),
+        )
 
     def score(self, rows: Rows) -> FloatArray:
         """(N,) higher is better."""
         scores = self._booster.inplace_predict(
             rows.features[:, self._seen],
-            base_margin=prior_of(rows.features, self.names),
+            base_margin=self._prior.of(rows.features, self.names),
             validate_features=False,
             predict_type="margin",
         )
@@ -101,13 +116,14 @@ class GbdtRanker:
             )
         booster = xgboost.train(
             _parameters(config, seed),
-            _matrix(train, names, seen),
+            _matrix(train, names, seen, config.prior),
             num_boost_round=config.rounds,
-            evals=[] if valid is None else [(_matrix(valid, names, seen), "valid")],
+            evals=[] if valid is None else [(_matrix(valid, names, seen, config.prior), "valid")],
             verbose_eval=False,
             callbacks=callbacks,
         )
         booster.set_param({"device": "cpu"})
+        booster.set_attr(prior=config.prior.feature, prior_floor=repr(config.prior.floor))
         return cls(booster, names)
 
     @property
@@ -143,17 +159,12 @@ def _places(names: list[str], chosen: Sequence[str]) -> IntArray:
     return np.array([names.index(name) for name in chosen], dtype=np.int64)
 
 
-def _matrix(part: Examples, names: list[str], seen: list[str]) -> xgboost.DMatrix:
+def _matrix(part: Examples, names: list[str], seen: list[str], prior: Prior) -> xgboost.DMatrix:
     columns = part.features[:, _places(names, seen)]
     matrix = xgboost.DMatrix(columns, part.labels, feature_names=seen)
     matrix.set_group(part.groups)
-    matrix.set_base_margin(prior_of(part.features, names))
+    matrix.set_base_margin(prior.of(part.features, names))
     return matrix
-
-
-def prior_of(features: FloatArray, names: list[str]) -> FloatArray:
-    """What each row is worth before any tree. (N, F) → (N,)"""
-    return np.asarray(np.log(features[:, names.index(PRIOR)] + PRIOR_FLOOR), dtype=np.float32)
 
 
 class _EachRound(xgboost.callback.TrainingCallback):

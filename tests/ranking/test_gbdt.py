@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from ranking.rankers.examples import Examples, Rows
-from ranking.rankers.gbdt import PRIOR, GbdtConfig, GbdtRanker, prior_of
+from ranking.rankers.gbdt import GbdtConfig, GbdtRanker, Prior
 from ranking.types import FloatArray
 from tests.ranking.worlds import examples_of
 
-NAMES = [PRIOR, "age_days", "due"]
+NAMES = ["item_long", "age_days", "due"]
 DRAW = np.random.default_rng(0)
 REQUESTS, SIZE = 60, 30
 
@@ -38,7 +38,7 @@ def test_what_is_left_out_changes_no_score() -> None:
     other[:, 1] = 0.0
     blind = fitted(left_out=("age_",))
     assert blind.score(rows_of(rows)) == pytest.approx(blind.score(rows_of(other)))
-    assert set(blind.importance()) <= {PRIOR, "due"}
+    assert set(blind.importance()) <= {"item_long", "due"}
     seeing = fitted()
     assert not np.allclose(seeing.score(rows_of(rows)), seeing.score(rows_of(other)))
 
@@ -48,7 +48,7 @@ def test_no_trees_means_the_prior() -> None:
     ranker = GbdtRanker.fit(examples(), None, NAMES, config, 1, lambda *_: None)
     rows = examples().features
     order = np.argsort(-ranker.score(rows_of(rows)), kind="stable")
-    assert order.tolist() == np.argsort(-prior_of(rows, NAMES), kind="stable").tolist()
+    assert order.tolist() == np.argsort(-Prior().of(rows, NAMES), kind="stable").tolist()
 
 
 def test_without_validation_all_trees_grow_and_each_is_reported() -> None:
@@ -66,3 +66,15 @@ def test_saved_and_loaded_it_scores_alike_among_more_columns(tmp_path: Path) -> 
     loaded = GbdtRanker.load(tmp_path / "ranker.ubj", wider)
     more = np.concatenate([np.ones((len(rows), 1), dtype=np.float32), rows], axis=1)
     assert loaded.score(rows_of(more)) == pytest.approx(ranker.score(rows_of(rows)))
+
+
+def test_the_prior_is_chosen_kept_and_reads_nothing_where_nothing_is(tmp_path: Path) -> None:
+    prior = Prior("due", 0.5)
+    rows = np.array([[0, 0, 1.5], [0, 0, np.nan], [0, 0, -3.0]], dtype=np.float32)
+    assert prior.of(rows, NAMES) == pytest.approx(np.log([2.0, 0.5, 0.5]))
+    config = GbdtConfig(rounds=1, learning_rate=0.0, prior=prior)
+    ranker = GbdtRanker.fit(examples(), None, NAMES, config, 1, lambda *_: None)
+    ranker.save(tmp_path / "ranker.ubj")
+    loaded = GbdtRanker.load(tmp_path / "ranker.ubj", NAMES)
+    scores = loaded.score(rows_of(rows))
+    assert scores - scores[1] == pytest.approx(np.log([4.0, 1.0, 1.0]), abs=1e-5)

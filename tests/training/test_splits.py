@@ -54,10 +54,14 @@ def test_the_last_picks_are_asked_one_by_one_and_known_to_nobody() -> None:
     split = leave_last(log, 2, repeats=False)
     assert [request.picked.tolist() for request in split.test.requests] == [[6], [7], [6], [7]]
     assert [request.picked.tolist() for request in split.valid.requests] == [[4], [5], [4], [5]]
-    assert [request.picked.tolist() for request in split.train[-1].requests] == [[2], [3]] * 2
-    assert [request.picked.tolist() for request in split.train[-2].requests] == [[1]] * 2
+    asked = [[request.picked.tolist() for request in fold.requests] for fold in split.train]
+    assert asked == [[[2], [3]]] * 2  # one group of people after the other
     assert log.rows[split.test.known].tolist() == [0, 1, 2, 3] * 2  # neither test nor validation
-    assert log.rows[split.train[-1].known].tolist() == [0, 1] * 2
+    for fold in split.train:  # the others' third block is known, as it is in the test
+        (person,) = {request.user_id for request in fold.requests}
+        assert log.rows[fold.known & (log.users == person)].tolist() == [0, 1]
+        assert log.rows[fold.known & (log.users != person)].tolist() == [0, 1, 2, 3]
+    assert log.rows[split.tower].tolist() == [0, 1] * 2
     last = context_of(log, split.test.requests[1])
     assert last.rows.tolist() == [0, 1, 2, 3, 4, 5, 6]
 
