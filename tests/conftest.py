@@ -3,11 +3,14 @@
 import os
 import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from django.conf import settings
 from django.core.cache import cache
 from django.test import TransactionTestCase, override_settings
+
+from ranking import serving
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -35,6 +38,19 @@ def empty_cache(db: None) -> Iterator[None]:
     cache.clear()
     yield
     cache.clear()
+
+
+@pytest.fixture
+def own_folders(tmp_path: Path) -> Iterator[None]:
+    """Bundles, runs and snapshots of this test only, and nothing kept in memory from another."""
+    serving.forget_all()
+    with override_settings(
+        BUNDLE_DIR=tmp_path / "bundles",
+        RUN_DIR=tmp_path / "runs",
+        SNAPSHOT_DIR=tmp_path / "snapshots",
+    ):
+        yield
+    serving.forget_all()
 
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")

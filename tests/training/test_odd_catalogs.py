@@ -1,19 +1,15 @@
 """Catalogs that nobody thought of: a clear sentence, or a sensible result."""
 
 import uuid
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from django.test import override_settings
 
 from catalog.events import Event, log_interactions
 from catalog.models import EVENT_WEIGHTS, Catalog, Item, User
 from catalog.people import users_by_external_id
-from ranking import serving
 from training.errors import TrainingFault
 from training.evaluation import evaluate_catalog
 from training.fit import Limits
@@ -24,21 +20,13 @@ from training.models import RunState, TrainingRun
 from training.report import table
 from training.runs import create_claimed
 
-pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True)]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.usefixtures("own_folders"),
+]
 START = datetime(2024, 5, 1, tzinfo=UTC)
 QUICK = Limits(epochs=1, ranker=RankerLimits(rounds=5, network_epochs=1))
-
-
-@pytest.fixture(autouse=True)
-def own_folders(tmp_path: Path) -> Iterator[None]:
-    serving.forget_all()
-    with override_settings(
-        BUNDLE_DIR=tmp_path / "bundles",
-        RUN_DIR=tmp_path / "runs",
-        SNAPSHOT_DIR=tmp_path / "snapshots",
-    ):
-        yield
-    serving.forget_all()
 
 
 def catalog_of(

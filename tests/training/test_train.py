@@ -1,7 +1,6 @@
 """A whole training on a small catalog, and serving from what it made."""
 
 import uuid
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -10,7 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 from django.core.management import CommandError, call_command
-from django.test import override_settings
 from django.utils import timezone
 
 from catalog.events import Event, log_interactions
@@ -41,7 +39,11 @@ from training.runs import create_claimed
 from training.snapshot import read_log, take_snapshot
 from training.splits import PastRequest, context_of
 
-pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True)]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.usefixtures("own_folders"),
+]
 
 QUICK = Limits(epochs=2, ranker=RankerLimits(rounds=10, network_epochs=1))
 NOTHING = (np.zeros(0, dtype=np.int64),) * 2 + (np.zeros(0, dtype=np.uint8),)
@@ -49,19 +51,6 @@ THINGS = {
     "Fruit": ["apple", "pear", "plum", "cherry", "banana", "grape", "melon", "peach"],
     "Tools": ["hammer", "saw", "drill", "wrench", "chisel", "pliers", "file", "clamp"],
 }
-
-
-@pytest.fixture(autouse=True)
-def own_folders(tmp_path: Path) -> Iterator[None]:
-    """Bundles, runs and snapshots of this test only, and nothing kept in memory from another."""
-    serving.forget_all()
-    with override_settings(
-        BUNDLE_DIR=tmp_path / "bundles",
-        RUN_DIR=tmp_path / "runs",
-        SNAPSHOT_DIR=tmp_path / "snapshots",
-    ):
-        yield
-    serving.forget_all()
 
 
 @pytest.fixture
