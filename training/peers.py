@@ -113,7 +113,7 @@ def read_ranks(folder: Path, name: str, told: dict[str, Any]) -> Ranked:
     request, rank = table["request"].to_numpy(), table["rank"].to_numpy()
     tops = pyarrow.parquet.read_table(folder / f"{name}.top.parquet").sort_by("request")
     return Ranked(
-        f"{told['library']} {name}",
+        name,
         "baseline",
         padded(np.split(rank, np.flatnonzero(np.diff(request)) + 1)),
         padded([np.array(row, dtype=np.int64) for row in tops["top"].to_pylist()]),

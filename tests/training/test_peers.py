@@ -40,7 +40,7 @@ def test_ranks_are_read_request_by_request(tmp_path: Path) -> None:
     ranked = read_ranks(tmp_path, "als", told)
     assert ranked.ranks.tolist() == [[5, -1], [0, 9]]
     assert ranked.tops.tolist() == [[2, 0], [4, 1]]
-    assert (ranked.name, ranked.role, ranked.fit_seconds) == ("Implicit als", "baseline", 1.5)
+    assert (ranked.name, ranked.role, ranked.fit_seconds) == ("als", "baseline", 1.5)
 
 
 def test_the_program_that_runs_the_peers_is_there() -> None:
