@@ -82,7 +82,7 @@ class Part:
     kind: str  # source, features, ranker or stage
     name: str
     state: RankingState
-    whole: RankingState  # what it is compared with
+    of_trees: bool  # compared with the trees alone, not with all rankers together
     query: Query
 
 
@@ -102,17 +102,15 @@ def ablate(
         trees = learned.ensemble.members["gbdt"]
         alone = replace(then, ranker=Ensemble({"gbdt": trees}, {"gbdt": 1.0}))
         requests = drawn(split.valid.requests, PEOPLE, handle.seed)
-        measured: dict[int, NDArray[np.float64]] = {}
+        usual = Query(catalog_slug="", size=SLATE, log=False)
+        bases = [_ndcg(handle, each, log, requests, usual) for each in (whole, alone)]
         rows = source_recall(handle, whole, log, requests)
         for row in rows:
             handle.log(told(row))
-        for part in _parts(handle, whole, alone, learned.trees, train):
+        for part in _parts(handle, whole, alone, learned.trees, train, usual):
             handle.stage(f"without {part.name}", 0.9)
-            base = measured.get(id(part.whole))
-            if base is None:
-                base = _ndcg(handle, part.whole, log, requests, Query("", size=SLATE, log=False))
-                measured[id(part.whole)] = base
-            rows.append(_row(part, base, _ndcg(handle, part.state, log, requests, part.query)))
+            less = _ndcg(handle, part.state, log, requests, part.query)
+            rows.append(_row(part, bases[part.of_trees], less))
             handle.log(told(rows[-1]))
     return rows
 
@@ -123,27 +121,26 @@ def _parts(
     alone: RankingState,
     config: GbdtConfig,
     train: Examples,
+    usual: Query,
 ) -> Iterator[Part]:
-    usual = Query(catalog_slug="", size=SLATE, log=False)
-
     def regrown(*left_out: str) -> RankingState:
         less = replace(config, left_out=(*config.left_out, *left_out))
         ranker = GbdtRanker.fit(train, None, NAMES, less, handle.seed, lambda *_: handle.check())
         return replace(alone, ranker=Ensemble({"gbdt": ranker}, {"gbdt": 1.0}))
 
     for stage in (DIVERSITY, NEAR_DUPLICATES, LEAD_IN):
-        yield Part("stage", stage, whole, whole, replace(usual, without=(stage,)))
+        yield Part("stage", stage, whole, False, replace(usual, without=(stage,)))
     assert isinstance(whole.ranker, Ensemble)
     for name, share in whole.ranker.shares.items():
         if 0 < share < 1:
             rest = {other: part for other, part in whole.ranker.shares.items() if other != name}
             less = Ensemble(whole.ranker.members, rest)
-            yield Part("ranker", name, replace(whole, ranker=less), whole, usual)
+            yield Part("ranker", name, replace(whole, ranker=less), False, usual)
     for name in union.NAMES:
         less_query = replace(usual, without=(name,))
-        yield Part("source", name, regrown(f"{name}_score", f"{name}_rank"), alone, less_query)
+        yield Part("source", name, regrown(f"{name}_score", f"{name}_rank"), True, less_query)
     for name, begins in GROUPS.items():
-        yield Part("features", name, regrown(*begins), alone, usual)
+        yield Part("features", name, regrown(*begins), True, usual)
 
 
 def _ndcg(

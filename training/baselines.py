@@ -18,9 +18,8 @@ from ranking.popularity import decayed_counts
 from ranking.state import RankingState, Recipe
 from ranking.types import DAY, FloatArray, InteractionLog, UserContext
 from training.splits import Split
-from training.tune import FADINGS, Trial, greedy_shares, scorer_of
+from training.tune import FADINGS, Scorer, Trial, greedy_shares, scorer_of
 
-Scorer = Callable[[UserContext], FloatArray]  # one score an item, higher is better. (N,)
 TABLES = {"EASE": ("ease",), "Markov-kNN": ("covisit", "markov")}  # and the sources they are of
 BLENDED = ("personal popularity", "TIFU-kNN", "item-kNN", "EASE", "Markov-kNN")
 

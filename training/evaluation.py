@@ -39,12 +39,11 @@ from training.items import catalog_items
 from training.report import PIPELINE, Ranked, report, table
 from training.snapshot import open_snapshot, read_log, take_snapshot
 from training.splits import Moments, PastRequest, Split, context_of, drawn, make_split, time_split
-from training.tune import padded, ranks_of
+from training.tune import Scorer, padded, ranks_of
 
 LIST_SIZE = 100  # of the slate that stands for the pipeline; the rest follows by popularity
 TOP = 10  # items of each list that are looked at for coverage, novelty and the like
 
-Scorer = Callable[[UserContext], FloatArray]  # one score an item, higher is better
 Peers = Callable[[RankingState, InteractionLog, Split], list[Ranked]]  # what others answer
 
 

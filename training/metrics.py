@@ -88,30 +88,6 @@ def auc(ranks: IntArray, items: int) -> Figures:
     return np.where(relevant > 0, 1.0 - _ratio(before, pairs, empty=np.nan), 0.0)
 
 
-def score_auc(scores: Numbers, labels: NDArray[Any], groups: NDArray[Any]) -> Figures:
-    """Chance that a clicked item of an impression scores above one that was not, (G,).
-
-    Σ_{clicked a, other b} ([s_a > s_b] + ½ [s_a = s_b]) / (clicked · others), by mean ranks
-    (Hanley & McNeil 1982). The arrays are (P,), one shown item each; a label other than 0 means
-    clicked; groups come out in ascending order. Their mean is the AUC of MIND (Wu et al. 2020),
-    weighted by size the GAUC of Zhou et al. 2018. NaN for a group where all or none were clicked.
-    """
-    _, group = np.unique(groups, return_inverse=True)  # (P,) 0 … G − 1
-    count = int(group.max(initial=-1)) + 1
-    order = np.lexsort((scores, group))
-    group, clicked, sorted_scores = group[order], labels[order] != 0, scores[order]
-    fresh = np.ones(len(order), dtype=np.bool_)  # (P,) where a run of ties begins
-    fresh[1:] = (group[1:] != group[:-1]) | (sorted_scores[1:] != sorted_scores[:-1])
-    starts = np.flatnonzero(fresh)
-    lengths = np.diff(np.append(starts, len(order)))
-    middle = np.repeat(starts + (lengths + 1) / 2, lengths)  # (P,) mean rank from 1, all groups
-    shown = np.bincount(group, minlength=count)  # (G,)
-    ones = np.bincount(group[clicked], minlength=count)
-    offsets = np.cumsum(shown) - shown  # items of the groups before
-    ranks = np.bincount(group[clicked], (middle - offsets[group])[clicked], count)
-    return _ratio(ranks - ones * (ones + 1) / 2, ones * (shown - ones), empty=np.nan)
-
-
 def coverage(tops: IntArray, items: int) -> float:
     """Share of the catalog that is shown to anybody.
 

@@ -23,6 +23,7 @@ MOST_SCORES = 50_000_000  # items × requests, so that what `scores` gives fits 
 FADINGS = (1.0, 2.0, 4.0, 10.0, 1e9)  # steps; the last: an old pick counts like a new one
 QUERY = Query(catalog_slug="", log=False)
 MOST_INTERACTIONS = 300_000  # that a recipe is tried on; what is chosen is fitted on all
+Scorer = Callable[[UserContext], FloatArray]  # one score an item, higher is better. (N,)
 HalfArray = NDArray[np.float16]
 
 
@@ -63,7 +64,7 @@ def some_people(log: InteractionLog, seed: int) -> InteractionLog:
     return log if enough >= len(people) else log.keep(np.isin(log.users, people[order[:enough]]))
 
 
-def scorer_of(table: Neighbours) -> Callable[[UserContext], FloatArray]:
+def scorer_of(table: Neighbours) -> Scorer:
     """A table of neighbours by itself, summed over the recent items."""
     return lambda context: table.scores_for(recent_rows(context, LOOK_BACK))
 
@@ -95,11 +96,11 @@ class Trial:
         self.picked = [request.picked for request in requests]
         self.state = state
 
-    def ndcg(self, scorer: Callable[[UserContext], FloatArray]) -> float:
+    def ndcg(self, scorer: Scorer) -> float:
         """Mean nDCG@10 of ranking everything by this scorer."""
         return self._ndcg(scorer(context) for context in self.contexts)
 
-    def scores(self, scorer: Callable[[UserContext], FloatArray]) -> list[HalfArray]:
+    def scores(self, scorer: Scorer) -> list[HalfArray]:
         """Its scores of everything for every request, each scaled to a largest of 1. R × (N,)"""
         answers = []
         for context in self.contexts:

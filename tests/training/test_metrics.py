@@ -113,29 +113,6 @@ def test_ranks_against_a_plain_loop() -> None:
     assert same(metrics.auc(ranks, items), [*expected["auc"]])
 
 
-def test_score_auc() -> None:
-    groups = ints(7, 3, 7, 3, 7, 3, 7, 9, 9, 9, 4, 4, 1)
-    scores = np.array([0.9, 0.9, 0.5, 0.1, 0.5, 0.8, 0.1, 2.0, 2.0, 2.0, 0.3, 0.4, 0.5])
-    labels = ints(0, 1, 1, 0, 0, 1, 0, 1, 0, 0, 1, 1, 0)
-    # group 7: the clicked 0.5 loses to 0.9, ties with 0.5 and beats 0.1; group 9: all ties
-    assert same(metrics.score_auc(scores, labels, groups), [np.nan, 1, np.nan, 0.5, 0.5])
-    found = metrics.score_auc(scores.astype(np.float32), labels.astype(np.bool_), groups)
-    assert same(found, [np.nan, 1, np.nan, 0.5, 0.5])
-    assert len(metrics.score_auc(scores[:0], labels[:0], groups[:0])) == 0
-
-
-def test_score_auc_against_pairs() -> None:
-    generator = np.random.default_rng(4)
-    groups, labels = generator.integers(0, 12, 300), generator.integers(0, 2, 300)
-    scores = generator.integers(0, 5, 300).astype(np.float32)  # many ties
-    expected = []
-    for group in range(12):
-        own, clicked = scores[groups == group], labels[groups == group] == 1
-        ones, zeros = own[clicked][:, None], own[~clicked][None, :]
-        expected.append(float(((ones > zeros) + 0.5 * (ones == zeros)).mean()))
-    assert same(metrics.score_auc(scores, labels, groups), [*expected])
-
-
 def test_coverage() -> None:
     assert metrics.coverage(np.array([[0, 1], [1, -1]]), 8) == 0.25
     assert metrics.coverage(np.array([[-1, -1]]), 8) == 0
