@@ -10,8 +10,10 @@ from scipy import sparse
 from scipy.linalg import lapack
 
 from ranking.errors import RankingFault
-from ranking.neighbours import Neighbours
+from ranking.neighbours import Neighbours, strongest
 from ranking.types import FloatArray, IntArray, InteractionLog
+
+AT_ONCE = 128  # items whose small systems are solved together
 
 
 @dataclass(frozen=True)
@@ -19,21 +21,30 @@ class Ease:
     """How the weights are found, and what of them is kept."""
 
     reg: float = 200.0  # λ, L2 on the weights
-    most_items: int = 5_000  # the items picked by most people; the cost grows with their cube
+    whole: int = 4_000  # items up to which one matrix is inverted; the cost grows with their cube
+    reach: int = 100  # beyond: the items that an item's weights are looked for among, its nearest
+    most_items: int = 12_000  # the items picked by most people; memory grows with their square
     fading: float = 4.0  # steps back in a history after which an item counts half
     neighbours: int = 200  # kept for each item, the largest; 0 and below are left out
 
     def fit(self, log: InteractionLog, item_count: int, now: float) -> Neighbours:
         """B = −P / diag(P) with zeros on the diagonal, P = (XᵀX + λI)⁻¹; X people × items, 0 or 1.
 
-        Transposed, so that a row holds what an item says of the others.
+        A column of B is the ridge regression of its item on all others. Of a large catalog it is
+        the regression on the item's nearest ones. A row of the table holds what an item says of
+        the others; weights of 0 and below are left out.
         """
         log = log.keep((log.timestamps < now) & (log.weights > 0))
         kept, people = chosen_items(log, item_count, self.most_items)
         if len(kept) < 2:
             return Neighbours.none(item_count)
-        weights = inverse_weights(people, self.reg)
-        return _as_neighbours(weights, kept, item_count, self)
+        gram = (people.T @ people).tocsr()  # (M, M) how many people took both
+        if len(kept) <= self.whole:
+            weights = sparse.csr_matrix(np.maximum(inverse_weights(gram, self.reg), 0.0))
+        else:
+            weights = nearest_weights(gram, self.reg, self.reach)
+        strongest_of = Neighbours.of(weights, min(self.neighbours, len(kept)), self.fading)
+        return strongest_of.moved(kept, item_count)
 
 
 def chosen_items(
@@ -54,11 +65,11 @@ def chosen_items(
     return kept, sparse.csr_matrix((ones, (people[here], place[rows[here]])), shape=shape)
 
 
-def inverse_weights(people: sparse.csr_matrix, reg: float) -> FloatArray:
-    """B of EASE for people × items. (U, M) → (M, M)"""
-    gram = np.asfortranarray((people.T @ people).toarray(), dtype=np.float32)
-    gram[np.diag_indices_from(gram)] += reg
-    factor, failed = lapack.spotrf(gram, lower=1, overwrite_a=1)
+def inverse_weights(gram: sparse.csr_matrix, reg: float) -> FloatArray:
+    """B of EASE for XᵀX. (M, M) → (M, M)"""
+    dense = np.asfortranarray(gram.toarray(), dtype=np.float32)
+    dense[np.diag_indices_from(dense)] += reg
+    factor, failed = lapack.spotrf(dense, lower=1, overwrite_a=1)
     inverse, lost = lapack.spotri(factor, lower=1, overwrite_c=1) if not failed else (factor, 1)
     if failed or lost:
         raise RankingFault("EASE's matrix could not be inverted; its λ (reg) is too small.")
@@ -69,17 +80,29 @@ def inverse_weights(people: sparse.csr_matrix, reg: float) -> FloatArray:
     return np.asarray(weights, dtype=np.float32)
 
 
-def _as_neighbours(
-    weights: FloatArray, kept: IntArray, item_count: int, config: Ease
-) -> Neighbours:
-    """The largest weights of each item, over all rows of the item index."""
-    keep = min(config.neighbours, len(kept))
-    best = np.argpartition(-weights, keep - 1, axis=1)[:, :keep]  # (M, keep)
-    values = np.take_along_axis(weights, best, axis=1)
-    order = np.argsort(-values, axis=1, kind="stable")
-    best, values = np.take_along_axis(best, order, 1), np.take_along_axis(values, order, 1)
-    rows = np.full((item_count, keep), -1, dtype=np.int32)
-    table = np.zeros((item_count, keep), dtype=np.float32)
-    rows[kept] = np.where(values > 0, kept[best], -1)
-    table[kept] = np.maximum(values, 0.0)
-    return Neighbours(rows, table, config.fading)
+def nearest_weights(gram: sparse.csr_matrix, reg: float, reach: int) -> sparse.csr_matrix:
+    """The positive weights of B, each column solved over the item's `reach` nearest. (M, M)
+
+    Near is by cosine: how many took both, over the root of how many took each.
+    """
+    count = gram.shape[0]
+    takers = gram.diagonal()
+    cosine = (gram - sparse.diags(takers)).tocsr()
+    cosine.eliminate_zeros()
+    row_of = np.repeat(np.arange(count), np.diff(cosine.indptr))
+    cosine.data = cosine.data / np.sqrt(takers[row_of] * takers[cosine.indices])
+    nearest, _ = strongest(cosine, min(reach, count - 1))  # (M, K)
+    dense = gram.toarray()
+    weights = np.zeros(nearest.shape, dtype=np.float32)
+    for start in range(0, count, AT_ONCE):
+        own = np.arange(start, min(start + AT_ONCE, count))
+        real = nearest[own] >= 0  # (A, K)
+        near = np.where(real, nearest[own], 0)
+        among = dense[near[:, :, None], near[:, None, :]]  # (A, K, K)
+        among *= real[:, :, None] & real[:, None, :]
+        among[:, *np.diag_indices(among.shape[1])] += reg  # what is padded decides nothing: 0
+        wanted = dense[near, own[:, None]] * real  # (A, K)
+        weights[own] = np.linalg.solve(among, wanted[..., None])[..., 0]
+    kept = weights > 0
+    target = np.broadcast_to(np.arange(count)[:, None], nearest.shape)[kept]
+    return sparse.csr_matrix((weights[kept], (nearest[kept], target)), shape=gram.shape)

@@ -3,8 +3,8 @@
 A row describes one candidate for one person at one moment: X, what the person did (counts, recency
 and rhythm by item, category, department and brand); Y, what the item is and how it is doing (price,
 age, popularity at three speeds, how surely it is taken again, whether it is on offer); Z, the
-context (hour, weekday, how long since the last visit); and the crosses (similarity of history and
-candidate, and each source's score and rank).
+context (hour, weekday, how long since the last visit, position on the slate); and the crosses
+(similarity of history and candidate, and each source's score and rank).
 """
 
 from dataclasses import dataclass
@@ -55,6 +55,7 @@ NAMES: tuple[str, ...] = (
     "offer_share",
     "hour",
     "weekday",
+    "position",
 )
 # How the names begin of the features that say how everybody took an item lately, what it costs and
 # how old it is. In the weeks that a ranker learns from they tell single items apart; where people
@@ -100,7 +101,7 @@ class Profile:
     recent_vectors: FloatArray  # (R, D) of the most recent items, newest first
     recent_strengths: FloatArray  # (R,) fading by rank
     mean_log_price: float
-    scalars: FloatArray  # (8,) the last eight of NAMES
+    scalars: FloatArray  # (9,) the last nine of NAMES
 
 
 def sessions(timestamps: NDArray[np.float64]) -> IntArray:
@@ -166,6 +167,7 @@ def profile(context: UserContext, items: ItemIndex) -> Profile:
         (items.offers.active(rows, context.timestamps) > 0).mean() if len(rows) else np.nan,
         moment % 24,
         (moment // 24 + 3) % 7,  # 1970-01-01 was a Thursday; 0 = Monday
+        0.0,  # on the slate; where it really was is known in training only
     ]
     return Profile(
         levels=levels,

@@ -29,12 +29,14 @@ from ranking.serving import state_from_bundle
 from ranking.sources.tower import tower
 from ranking.state import RankingState
 from ranking.types import FloatArray, IntArray, InteractionLog, Query, UserContext
+from training import metrics
 from training.ablation import ablate
 from training.baselines import tuned_baselines
 from training.encode import encode
 from training.errors import TrainingFault
 from training.fit import Limits, fit_pipeline, fit_sources
 from training.handle import RunHandle
+from training.impressions import read_impressions, with_impressions
 from training.items import catalog_items
 from training.report import PIPELINE, Ranked, report, table
 from training.snapshot import open_snapshot, read_log, take_snapshot
@@ -90,6 +92,7 @@ class Asked:
         """Rank the whole catalog for each request."""
         ranks: list[IntArray] = []
         tops = np.full((len(self.requests), TOP), -1, dtype=np.int64)
+        seen_auc = np.full(len(self.requests), np.nan)
         took = []
         query = Query(catalog_slug="", log=False)
         for place, request in enumerate(self.requests):
@@ -101,11 +104,19 @@ class Asked:
             allowed, _ = allowed_items(self.state, context, query)
             scores = np.where(allowed, scores, -np.inf)
             ranks.append(ranks_of(scores, request.picked))
+            seen_auc[place] = _auc_of_seen(scores[request.seen], request)
             best = np.argsort(-scores, kind="stable") if len(scores) <= TOP else _first(scores)
             tops[place, : len(best)] = np.where(np.isfinite(scores[best]), best, -1)
-        return Ranked(
-            name, role, padded(ranks), tops, fit_seconds, float(np.median(took)) * 1e3, peak_mb()
-        )
+        score_ms = float(np.median(took)) * 1e3
+        return Ranked(name, role, padded(ranks), tops, fit_seconds, score_ms, peak_mb(), seen_auc)
+
+
+def _auc_of_seen(scores: FloatArray, request: PastRequest) -> float:
+    """AUC over what was in view; NaN unless some of it was picked and some was not."""
+    picked = np.flatnonzero(np.isin(request.seen, request.picked))
+    if len(picked) == 0:
+        return float("nan")
+    return float(metrics.auc(ranks_of(scores, picked)[None], len(scores))[0])
 
 
 def _first(scores: FloatArray) -> IntArray:
@@ -229,8 +240,11 @@ def prepare(handle: RunHandle, split_name: str) -> tuple[ItemIndex, InteractionL
     with handle.part(0.0, 0.05):
         encode(handle)
     items = catalog_items(handle.catalog)
-    log = read_log(take_snapshot(handle.catalog), items, handle.catalog)
-    split = make_split(split_name, log, handle.catalog)
+    snapshot = take_snapshot(handle.catalog)
+    log = read_log(snapshot, items, handle.catalog)
+    split = with_impressions(
+        make_split(split_name, log, handle.catalog), log, read_impressions(snapshot, items)
+    )
     handle.log(f"{len(log):,} interactions, {len(items):,} items, {split}")
     return items, log, split
 
@@ -249,9 +263,14 @@ def _live(catalog: Catalog) -> tuple[RankingState, InteractionLog, Split]:
     """The live bundle, and what it was measured on when it was trained."""
     bundle = open_bundle(catalog.live_bundle, catalog.slug)
     items = catalog_items(catalog)
-    log = read_log(open_snapshot(bundle.meta.snapshot_digest), items, catalog)
+    snapshot = open_snapshot(bundle.meta.snapshot_digest)
+    log = read_log(snapshot, items, catalog)
     moments = Moments(**bundle.meta.parameters["split"])
-    split = time_split(log, moments, repeats=catalog.repeat_consumption)
+    split = with_impressions(
+        time_split(log, moments, repeats=catalog.repeat_consumption),
+        log,
+        read_impressions(snapshot, items),
+    )
     return state_from_bundle(bundle, items, catalog), log, split
 
 

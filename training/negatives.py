@@ -1,4 +1,7 @@
-"""The ranker's examples: requests of the past, the sources' own candidates as negatives."""
+"""The ranker's examples: requests of the past, and what was passed over in them.
+
+Negatives are what was seen and not picked, and a draw of the sources' own candidates.
+"""
 
 from collections.abc import Callable, Sequence
 
@@ -10,11 +13,12 @@ from ranking.rankers.examples import HISTORY, Examples, Rows
 from ranking.sources import union
 from ranking.sources.union import retrieve
 from ranking.state import RankingState
-from ranking.types import InteractionLog, Query
+from ranking.types import FloatArray, IntArray, InteractionLog, Query
 from training.splits import BoolArray, Fold, PastRequest, context_of
 
 TRIES = 4  # requests looked at for one that teaches something
 NEGATIVES = 120  # kept a request, drawn from the candidates
+POSITION = features.NAMES.index("position")
 QUERY = Query(catalog_slug="", log=False)
 
 
@@ -26,7 +30,7 @@ def build_examples(
     check: Callable[[], None],
     most: int,
 ) -> Examples:
-    """Feature rows of requests, drawn: every picked candidate, and a draw of the others.
+    """Feature rows of requests, drawn: every candidate picked or seen, and a draw of the others.
 
     A request of which no source found anything teaches nothing; so that `most` are left, up to
     TRIES times as many are looked at.
@@ -44,12 +48,28 @@ def build_examples(
         label = np.isin(candidates.rows, request.picked)
         if not label.any():
             continue
-        others = np.flatnonzero(~label)
-        drawn_others = generator.permutation(others)[:NEGATIVES]
-        kept = np.sort(np.concatenate([np.flatnonzero(label), drawn_others]))
+        certain = label | np.isin(candidates.rows, request.seen)
+        others = generator.permutation(np.flatnonzero(~certain))
+        rest = others[: max(NEGATIVES - int((certain & ~label).sum()), 0)]
+        kept = np.sort(np.concatenate([np.flatnonzero(certain), rest]))
         rows = features.rows_of(state, context, candidates.keep(kept))
+        rows.features[:, POSITION] = positions(rows.items, request, generator)
         parts.append(_example(rows, label[kept], request))
     return Examples.joined(parts) if parts else NO_EXAMPLES
+
+
+def positions(rows: IntArray, request: PastRequest, generator: np.random.Generator) -> FloatArray:
+    """The feature `position`: log(1 + place on the slate). (N,)
+
+    What was not in view gets the place of something that was, drawn: that an item was shown must
+    not be told by its having one. 0 for all, as in serving, where nothing is known to be seen.
+    """
+    if len(request.seen) == 0:
+        return np.zeros(len(rows), dtype=np.float32)
+    place = np.minimum(np.searchsorted(request.seen, rows), len(request.seen) - 1)
+    drawn_places = generator.choice(request.positions, len(rows))
+    found = np.where(request.seen[place] == rows, request.positions[place], drawn_places)
+    return np.log1p(found).astype(np.float32)
 
 
 def _example(rows: Rows, label: BoolArray, request: PastRequest) -> Examples:

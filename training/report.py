@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ranking.item_index import ItemIndex
 from ranking.popularity import decayed_counts
 from ranking.state import RankingState
 from ranking.types import IntArray, InteractionLog
@@ -29,6 +30,16 @@ MEASURES: dict[str, Callable[[IntArray], NDArray[np.float64]]] = {
         ("hit", metrics.hit_rate),
     )
 }
+HISTORIES = (
+    "no history",
+    "history 1 to 4",
+    "history 5 to 19",
+    "history 20 to 99",
+    "history 100 up",
+)
+POPULARITIES = ("popular items", "middling items", "rare items")
+HEAD_AND_MIDDLE = (0.5, 0.8)  # shares of all interactions, from the most picked item down
+CATEGORIES = 5  # of the first level, those that are picked most
 CALIBRATED = 2_000  # requests, at most, that the slower figures of lists are taken from
 
 
@@ -43,6 +54,7 @@ class Ranked:
     fit_seconds: float
     score_ms: float  # median, one person
     peak_mb: float  # of the whole process, up to the end of this model
+    auc_of_seen: NDArray[np.float64] | None = None  # (R,) NaN where there are no impressions
 
 
 def report(
@@ -56,7 +68,7 @@ def report(
     _, people = np.unique([request.user_id for request in requests], return_inverse=True)
     pipeline = ranked[-1]
     lists = Lists(state, log, requests, split)
-    parts = segments(log, requests)
+    parts = segments(state.items, log.keep(split.test.known), requests)
     models = []
     for one in ranked:
         figures = {
@@ -64,6 +76,8 @@ def report(
         }
         if len(state.items) > one.ranks.shape[1]:  # there is something to prefer the picked to
             figures["auc"] = _figure(metrics.auc(one.ranks, len(state.items)), people)
+        if one.auc_of_seen is not None and (judged := ~np.isnan(one.auc_of_seen)).any():
+            figures["auc_of_seen"] = _figure(one.auc_of_seen[judged], people[judged])
         models.append(
             {
                 "name": one.name,
@@ -150,20 +164,37 @@ def _mean(values: NDArray[np.float64]) -> float:
     return float(real.mean()) if len(real) else float("nan")
 
 
-def segments(log: InteractionLog, requests: Sequence[PastRequest]) -> dict[str, NDArray[np.bool_]]:
-    """Requests by length of history; only segments that somebody is in. (R,) each"""
+def segments(
+    items: ItemIndex, known: InteractionLog, requests: Sequence[PastRequest]
+) -> dict[str, NDArray[np.bool_]]:
+    """Requests by history, by how much the picked items were picked, by category. (R,) each
+
+    Popularity and category are those of most of the items that a request picked; ties go to the
+    more popular, and to the first. Only segments that some request is in.
+    """
     lengths = np.array([request.stop - request.start for request in requests])
-    borders = [0, 4, 19, 99]
-    place = np.searchsorted(borders, lengths)
-    names = (
-        "no history",
-        "history 1 to 4",
-        "history 5 to 19",
-        "history 20 to 99",
-        "history 100 up",
-    )
-    found = {name: place == number for number, name in enumerate(names)}
+    place = np.searchsorted([0, 4, 19, 99], lengths)
+    found = {name: place == number for number, name in enumerate(HISTORIES)}
+    shares = np.bincount(known.rows, minlength=len(items)) / max(len(known), 1)
+    order = np.argsort(-shares, kind="stable")
+    before = np.cumsum(shares[order]) - shares[order]  # of all interactions, above this item
+    band = np.full(len(items), len(POPULARITIES) - 1)
+    band[order] = np.searchsorted(HEAD_AND_MIDDLE, before, side="right")
+    bands = np.array([_most(band[request.picked]) for request in requests])
+    found |= {name: bands == number for number, name in enumerate(POPULARITIES)}
+    departments = np.array([_most(items.departments[request.picked]) for request in requests])
+    numbers, counts = np.unique(departments[departments >= 0], return_counts=True)
+    for number in numbers[np.argsort(-counts, kind="stable")[:CATEGORIES]].tolist():
+        some = items.categories[items.departments.tolist().index(number)]
+        name = items.category_names[some].split(" > ")[0]
+        found[f"category {name}"] = departments == number
     return {name: chosen for name, chosen in found.items() if chosen.any()}
+
+
+def _most(codes: IntArray) -> int:
+    """The code that stands there most often, the smallest of several."""
+    values, counts = np.unique(codes, return_counts=True)
+    return int(values[counts.argmax()])
 
 
 def by_name(result: dict[str, Any]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet
 from django.conf import settings
@@ -20,11 +21,18 @@ from ranking.item_index import ItemIndex
 from ranking.types import InteractionLog
 from training.errors import TrainingFault
 
+IMPRESSION = "impression"  # the type of a row that is no interaction: an item of a slate, in view
 EXPORT_SQL = """
 COPY (
-    SELECT user_id, item_id, type, extract(epoch FROM "timestamp")::float8
+    SELECT user_id, item_id, type, extract(epoch FROM "timestamp")::float8 AS moment,
+           NULL::smallint AS position, id
     FROM catalog_interaction WHERE catalog_id = {catalog:d} AND NOT is_suspected
-    ORDER BY user_id, "timestamp", id
+    UNION ALL
+    SELECT user_id, item_ids[place + 1], '{impression}', extract(epoch FROM created_at)::float8,
+           place, NULL
+    FROM catalog_slatelog CROSS JOIN unnest(seen_positions) AS place
+    WHERE catalog_id = {catalog:d} AND user_id IS NOT NULL
+    ORDER BY user_id, moment, id, position
 ) TO STDOUT (FORMAT csv)
 """
 COLUMNS = {
@@ -32,6 +40,8 @@ COLUMNS = {
     "item_id": pa.int64(),
     "type": pa.string(),
     "timestamp": pa.float64(),  # seconds since the epoch
+    "position": pa.int16(),  # on its slate, 0 = first; impressions only
+    "id": pa.int64(),  # of the interaction
 }
 
 
@@ -44,9 +54,9 @@ class Snapshot:
 
 
 def take_snapshot(catalog: Catalog) -> Snapshot:
-    """Write the counted interactions of a catalog to Parquet, sorted by user, then time."""
+    """Write the counted interactions and the impressions of a catalog, by user, then time."""
     buffer = io.BytesIO()
-    sql = EXPORT_SQL.format(catalog=catalog.pk)
+    sql = EXPORT_SQL.format(catalog=catalog.pk, impression=IMPRESSION)
     with connection.cursor() as cursor, cursor.copy(sql) as copy:
         for block in copy:
             buffer.write(block)
@@ -59,7 +69,7 @@ def take_snapshot(catalog: Catalog) -> Snapshot:
         buffer,
         read_options=pyarrow.csv.ReadOptions(column_names=list(COLUMNS)),
         convert_options=pyarrow.csv.ConvertOptions(column_types=COLUMNS),
-    )
+    ).drop_columns("id")
     folder = Path(settings.SNAPSHOT_DIR)
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     with tempfile.TemporaryDirectory(dir=folder) as staging:
@@ -82,6 +92,7 @@ def open_snapshot(digest: str) -> Snapshot:
 def read_log(snapshot: Snapshot, items: ItemIndex, catalog: Catalog) -> InteractionLog:
     """The snapshot in columns; interactions with items that are gone are left out."""
     table = pyarrow.parquet.read_table(snapshot.path)
+    table = table.filter(pc.not_equal(table["type"], IMPRESSION))
     rows = items.rows_of(table["item_id"].to_numpy())
     chunk = table["type"].combine_chunks().dictionary_encode()
     words = chunk.dictionary.to_pylist()

@@ -29,6 +29,10 @@ MOST_LEFT_OUT = 50  # picks of each person
 BoolArray = NDArray[np.bool_]
 
 
+def _nothing() -> IntArray:
+    return np.zeros(0, dtype=np.int64)
+
+
 @dataclass(frozen=True)
 class PastRequest:
     """A visit of the past: who came when, and what they picked in that session."""
@@ -40,6 +44,8 @@ class PastRequest:
     picked: IntArray  # distinct item-index rows
     touched: IntArray  # item-index rows of all that was done in that session, ascending
     types: NDArray[np.uint8]  # what was done with each of them: bit t for interaction type code t
+    seen: IntArray = field(default_factory=_nothing)  # item-index rows in view then, ascending
+    positions: IntArray = field(default_factory=_nothing)  # of each on its slate, 0 = first
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ from training.evaluation import evaluate_state
 from training.fit import Limits, fit_pipeline
 from training.fit_ranker import RankerLimits
 from training.handle import RunHandle
+from training.impressions import read_impressions, with_impressions
 from training.items import catalog_items
 from training.report import by_name, table
 from training.snapshot import Snapshot, open_snapshot, read_log, take_snapshot
@@ -52,7 +53,9 @@ def train(handle: RunHandle) -> Path:
     snapshot = _snapshot(handle)
     items = catalog_items(handle.catalog)
     log = read_log(snapshot, items, handle.catalog)
-    split = make_split("time", log, handle.catalog)
+    split = with_impressions(
+        make_split("time", log, handle.catalog), log, read_impressions(snapshot, items)
+    )
     handle.log(f"{len(log):,} interactions, {len(items):,} items, {split}")
     state = fit_pipeline(handle, handle.catalog, items, log, split, limits)
     handle.stage("evaluating", 0.85)

@@ -5,7 +5,7 @@ import pytest
 from scipy import sparse
 
 from ranking.covisitation import CoVisitation
-from ranking.ease import Ease, inverse_weights
+from ranking.ease import Ease, inverse_weights, nearest_weights
 from ranking.neighbours import Neighbours, strongest
 from tests.ranking.worlds import NOW, log_of
 
@@ -47,7 +47,8 @@ def test_ease_is_the_closed_form() -> None:
     inverse = np.linalg.inv(people.T @ people + 2.0 * np.eye(3))
     wanted = -inverse / np.diag(inverse)
     np.fill_diagonal(wanted, 0.0)
-    assert inverse_weights(sparse.csr_matrix(people), 2.0) == pytest.approx(wanted, abs=1e-5)
+    gram = sparse.csr_matrix(people.T @ people)
+    assert inverse_weights(gram, 2.0) == pytest.approx(wanted, abs=1e-5)
 
     person, item = np.nonzero(people)
     events = zip(person.tolist(), item.tolist(), [1.0] * len(item), [1.0] * len(item), strict=True)
@@ -55,6 +56,16 @@ def test_ease_is_the_closed_form() -> None:
     assert table.rows[0, 0] == wanted[0].argmax()
     assert table.weights[0, 0] == pytest.approx(wanted[0].max(), abs=1e-5)
     assert table.rows[3].max() == -1  # nobody took it
+
+
+def test_ease_over_the_nearest_of_everything_is_ease_over_everything() -> None:
+    generator = np.random.default_rng(3)
+    people = (generator.random((60, 9)) < 0.3).astype(np.float32)
+    gram = sparse.csr_matrix(people.T @ people)
+    whole = np.maximum(inverse_weights(gram, 5.0), 0.0)
+    assert nearest_weights(gram, 5.0, 20).toarray() == pytest.approx(whole, abs=1e-5)
+    few = nearest_weights(gram, 5.0, 3).toarray()
+    assert (few > 0).sum(axis=0).max() <= 3
 
 
 def test_ease_of_next_to_nothing_knows_no_neighbours() -> None:

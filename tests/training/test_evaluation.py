@@ -9,8 +9,8 @@ from ranking.types import DAY, InteractionLog
 from tests.ranking.worlds import NOW, item_index, log_of, state
 from training.errors import TrainingFault
 from training.evaluation import evaluate_state, pipeline_scorer
-from training.report import PIPELINE
-from training.splits import Moments, Split, context_of, time_split
+from training.report import PIPELINE, segments
+from training.splits import Moments, PastRequest, Split, context_of, time_split
 from training.tune import ranks_of
 
 MOMENTS = Moments(NOW - 40 * DAY, NOW - 20 * DAY, NOW - 15 * DAY, NOW - 10 * DAY, NOW)
@@ -72,3 +72,22 @@ def test_ties_take_their_middle_place_and_picked_ones_share_no_place() -> None:
     assert ranks_of(scores, np.array([3, 1])).tolist() == [3, 1]
     assert ranks_of(np.zeros(4, dtype=np.float32), np.array([0, 1, 2, 3])).tolist() == [0, 1, 2, 3]
     assert ranks_of(np.full(3, -np.inf, dtype=np.float32), np.array([1])).tolist() == [1]
+
+
+def test_requests_fall_into_segments_by_history_popularity_and_category() -> None:
+    known = log_of(*((user, 0, 20.0, 1.0) for user in range(8)), (8, 1, 20.0, 1.0))
+    nothing = np.zeros(0, dtype=np.int64)
+    requests = [
+        PastRequest(0, length, length, NOW, np.array(picked), nothing, nothing.astype(np.uint8))
+        for length, picked in ((0, [0]), (5, [0, 3]), (20, [1, 4, 0]))
+    ]
+    found = {name: chosen.tolist() for name, chosen in segments(ITEMS, known, requests).items()}
+    assert found == {
+        "no history": [True, False, False],
+        "history 5 to 19": [False, True, False],
+        "history 20 to 99": [False, False, True],
+        "popular items": [True, True, False],
+        "rare items": [False, False, True],
+        "category a": [True, True, False],
+        "category b": [False, False, True],
+    }
