@@ -18,7 +18,8 @@ from training.losses import full_softmax, sampled_softmax
 from training.splits import BoolArray
 
 SMALL_CATALOG = 4_000  # items up to which the softmax runs over all of them
-STEPS = 2_000_000  # of histories, read in all epochs together where no number is given
+ASKED = 2_000  # steps, at most, that validation asks for
+STEPS = 4_000_000  # of histories, read in all epochs together where no number is given
 POOL = 40  # batches whose pieces are sorted by length together
 LEAST_EPOCHS, MOST_EPOCHS = 4, 60  # where no number is given
 
@@ -28,7 +29,7 @@ class TowerTraining:
     """How the tower is trained."""
 
     epochs: int | None = None  # at most; None: as many as STEPS allow
-    patience: int = 3  # epochs without a better validation loss
+    patience: int = 8  # epochs without a better ranking of the validation's steps
     batch: int = 64  # sequences
     learning_rate: float = 2e-3
     weight_decay: float = 0.01
@@ -120,25 +121,37 @@ class TowerTrainer:
         self.tower = UserTower(self.config)
         self.texts = torch.from_numpy(items.text_vectors)
         self.codes = torch.from_numpy(items.text_codes)
+        with torch.no_grad():  # what all texts share tells no items apart
+            shared = self.texts[self.codes].mean(dim=0)  # (D,)
+            self.tower.project.bias.copy_(-self.tower.project.weight @ shared)
         self.optimiser = torch.optim.AdamW(
             self.tower.parameters(), training.learning_rate, weight_decay=training.weight_decay
         )
         counts = np.bincount(log.rows[known], minlength=len(items)) + 1.0
         self.draw = torch.from_numpy(counts**0.75 / (counts**0.75).sum())  # (N,) q of a negative
-        self.epoch, self.best, self.bad_epochs = 0, float("inf"), 0
+        self.epoch, self.best, self.bad_epochs = 0, -1.0, 0
         self.best_weights: dict[str, Tensor] = {}
 
-    def loss(self, batch: Batch, generator: torch.Generator) -> Tensor:
-        """The mean loss over the real steps of a batch."""
+    def states(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """What the tower makes of the history before each step that is asked for, and that step.
+
+        (P, d) and (P,) item rows.
+        """
         texts = self.texts[self.codes[batch.rows]]  # (B, L, D)
         embedded = self.tower.item_vectors(texts, batch.rows)  # (B, L, d)
         states = self.tower(embedded, batch.types, batch.gaps, batch.lengths)  # (B, L, d)
         real = batch.targets >= 0
-        states, wanted = states[real], batch.targets[real]  # (P, d), (P,)
-        count = len(self.codes)
-        if count <= SMALL_CATALOG:
-            everything = self.tower.item_vectors(self.texts[self.codes], torch.arange(count))
-            return full_softmax(states, everything, wanted)
+        return states[real], batch.targets[real]
+
+    def everything(self) -> Tensor:
+        """All items as the tower sees them. (N, d)"""
+        return self.tower.item_vectors(self.texts[self.codes], torch.arange(len(self.codes)))
+
+    def loss(self, batch: Batch, generator: torch.Generator) -> Tensor:
+        """The mean loss over the real steps of a batch."""
+        states, wanted = self.states(batch)
+        if len(self.codes) <= SMALL_CATALOG:
+            return full_softmax(states, self.everything(), wanted)
         drawn = torch.multinomial(
             self.draw, self.training.negatives, replacement=True, generator=generator
         )  # (K,)
@@ -170,20 +183,31 @@ class TowerTrainer:
 
     @torch.no_grad()
     def validate(self, pieces: list[IntArray], asked: BoolArray) -> float:
-        """The mean loss over the steps under `asked`, always with the same negatives. (M,)"""
-        self.tower.eval()
-        generator = torch.Generator().manual_seed(self.seed)
-        order = np.arange(len(pieces))
-        losses = [
-            float(self.loss(batch, generator))
-            for batch in batches(self.log, pieces, self.training.batch, order, asked)
-        ]
-        return float(np.mean(losses))
+        """The nDCG of a draw of the steps under `asked`, each among all items. (M,)
 
-    def note(self, valid_loss: float) -> None:
+        The loss would stop too early: it goes up again, because the tower is too sure, long before
+        the ranking is at its best.
+        """
+        self.tower.eval()
+        items = self.everything()
+        gains: list[Tensor] = []
+        left, size = ASKED, self.training.batch
+        order = np.random.default_rng(self.seed).permutation(len(pieces))
+        for batch in batches(self.log, pieces, size, order, asked):
+            states, wanted = (part[:left] for part in self.states(batch))
+            left -= len(wanted)
+            for some in torch.arange(len(wanted)).split(size):
+                scores = states[some] @ items.T  # (P, N)
+                own = scores.gather(1, wanted[some].unsqueeze(1))
+                gains.append(1.0 / torch.log2((scores > own).sum(dim=1) + 2.0))
+            if left <= 0:
+                break
+        return float(torch.cat(gains).mean())
+
+    def note(self, quality: float) -> None:
         """Remember the best weights, and for how long there were no better ones."""
-        if valid_loss < self.best:
-            self.best, self.bad_epochs = valid_loss, 0
+        if quality > self.best:
+            self.best, self.bad_epochs = quality, 0
             self.best_weights = {
                 name: value.clone() for name, value in self.tower.state_dict().items()
             }
@@ -272,10 +296,10 @@ def fit_tower(
         share = trainer.epoch / epochs
         handle.stage(f"tower, epoch {trainer.epoch + 1}", 0.05 + 0.45 * share)
         train_loss = trainer.run_epoch(pieces, handle)
-        valid_loss = trainer.validate(held, until & ~known) if held else train_loss
-        trainer.note(valid_loss)
+        quality = trainer.validate(held, until & ~known) if held else float(trainer.epoch)
+        trainer.note(quality)
         handle.metric("tower/train_loss", trainer.epoch, train_loss)
-        handle.metric("tower/valid_loss", trainer.epoch, valid_loss)
-        handle.log(f"Tower: epoch {trainer.epoch}: {train_loss:.4f}, validation {valid_loss:.4f}")
+        handle.metric("tower/valid_ndcg", trainer.epoch, quality)
+        handle.log(f"Tower: epoch {trainer.epoch}: loss {train_loss:.4f}, nDCG {quality:.4f}")
         trainer.save(handle.folder)
     return trainer.finish()
