@@ -25,10 +25,7 @@ class CoVisitation:
 
     def fit(self, log: InteractionLog, item_count: int, now: float) -> Neighbours:
         """Count pairs at 1 … window steps in the log as it stood at `now`."""
-        log = log.keep((log.timestamps < now) & (log.weights > 0))
-        if len(log) > self.most_interactions:
-            newest = np.partition(log.timestamps, -self.most_interactions)
-            log = log.keep(log.timestamps >= newest[-self.most_interactions])
+        log = log.keep((log.timestamps < now) & (log.weights > 0)).newest(self.most_interactions)
         faded = log.weights * np.exp2(-(now - log.timestamps) / DAY / self.half_life_days)
         pairs = sparse.csr_matrix((item_count, item_count), dtype=np.float32)
         for step in range(1, min(self.window, max(len(log) - 1, 0)) + 1):

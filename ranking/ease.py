@@ -10,7 +10,7 @@ from scipy import sparse
 from scipy.linalg import lapack
 
 from ranking.errors import RankingFault
-from ranking.neighbours import Neighbours, strongest
+from ranking.neighbours import Neighbours
 from ranking.types import FloatArray, IntArray, InteractionLog
 
 AT_ONCE = 128  # items whose small systems are solved together
@@ -25,6 +25,7 @@ class Ease:
     reach: int = 100  # beyond: the items that an item's weights are looked for among, its nearest
     most_items: int = 12_000  # the items picked by most people; memory grows with their square
     fading: float = 4.0  # steps back in a history after which an item counts half
+    most_interactions: int = 500_000  # the newest ones
     neighbours: int = 200  # kept for each item, the largest; 0 and below are left out
 
     def fit(self, log: InteractionLog, item_count: int, now: float) -> Neighbours:
@@ -34,7 +35,7 @@ class Ease:
         the regression on the item's nearest ones. A row of the table holds what an item says of
         the others; weights of 0 and below are left out.
         """
-        log = log.keep((log.timestamps < now) & (log.weights > 0))
+        log = log.keep((log.timestamps < now) & (log.weights > 0)).newest(self.most_interactions)
         kept, people = chosen_items(log, item_count, self.most_items)
         if len(kept) < 2:
             return Neighbours.none(item_count)
@@ -85,24 +86,20 @@ def nearest_weights(gram: sparse.csr_matrix, reg: float, reach: int) -> sparse.c
 
     Near is by cosine: how many took both, over the root of how many took each.
     """
-    count = gram.shape[0]
-    takers = gram.diagonal()
-    cosine = (gram - sparse.diags(takers)).tocsr()
-    cosine.eliminate_zeros()
-    row_of = np.repeat(np.arange(count), np.diff(cosine.indptr))
-    cosine.data = cosine.data / np.sqrt(takers[row_of] * takers[cosine.indices])
-    nearest, _ = strongest(cosine, min(reach, count - 1))  # (M, K)
-    dense = gram.toarray()
-    weights = np.zeros(nearest.shape, dtype=np.float32)
+    dense = gram.toarray()  # (M, M)
+    count = len(dense)
+    spread = np.sqrt(np.diag(dense))
+    near = np.zeros((count, min(reach, count - 1)), dtype=np.int64)
+    weights = np.zeros(near.shape, dtype=np.float32)
     for start in range(0, count, AT_ONCE):
         own = np.arange(start, min(start + AT_ONCE, count))
-        real = nearest[own] >= 0  # (A, K)
-        near = np.where(real, nearest[own], 0)
-        among = dense[near[:, :, None], near[:, None, :]]  # (A, K, K)
-        among *= real[:, :, None] & real[:, None, :]
-        among[:, *np.diag_indices(among.shape[1])] += reg  # what is padded decides nothing: 0
-        wanted = dense[near, own[:, None]] * real  # (A, K)
+        cosine = dense[own] / spread
+        cosine[np.arange(len(own)), own] = -1.0
+        near[own] = np.argpartition(-cosine, near.shape[1] - 1, axis=1)[:, : near.shape[1]]
+        among = dense[near[own][:, :, None], near[own][:, None, :]]  # (A, K, K)
+        among[:, *np.diag_indices(near.shape[1])] += reg
+        wanted = dense[near[own], own[:, None]]  # (A, K)
         weights[own] = np.linalg.solve(among, wanted[..., None])[..., 0]
     kept = weights > 0
-    target = np.broadcast_to(np.arange(count)[:, None], nearest.shape)[kept]
-    return sparse.csr_matrix((weights[kept], (nearest[kept], target)), shape=gram.shape)
+    target = np.broadcast_to(np.arange(count)[:, None], near.shape)[kept]
+    return sparse.csr_matrix((weights[kept], (near[kept], target)), shape=gram.shape)

@@ -30,6 +30,7 @@ LEVEL_FEATURES = (
     "days_since",
     "due",
     "sessions_since",
+    "on_offer",
 )
 SESSION_FADING = 0.93  # what a session counts after one more session
 NAMES: tuple[str, ...] = (
@@ -44,6 +45,7 @@ NAMES: tuple[str, ...] = (
     "price_gap",
     *repurchase.NAMES,
     *offers.NAMES,
+    *offers.OfferResponse.NAMES,
     "similarity_max",
     "similarity_mean",
     "similarity_recent",
@@ -84,7 +86,7 @@ class KeyedHistory:
 
     def lookup(self, keys: IntArray) -> FloatArray:
         """The columns of each of these keys; counts 0 and times NaN for what was never met."""
-        never = np.array([0, 0, 0, 0, 0, np.nan, np.nan, np.nan], dtype=np.float32)
+        never = np.array([0, 0, 0, 0, 0, np.nan, np.nan, np.nan, np.nan], dtype=np.float32)
         if len(self.keys) == 0:
             return np.tile(never, (len(keys), 1))
         place = np.minimum(np.searchsorted(self.keys, keys), len(self.keys) - 1)
@@ -111,8 +113,14 @@ def sessions(timestamps: NDArray[np.float64]) -> IntArray:
     return np.concatenate([[0], np.cumsum(np.diff(timestamps) > SESSION_GAP)]).astype(np.int64)
 
 
-def group(keys: IntArray, context: UserContext, session: IntArray, visits: int) -> KeyedHistory:
-    """Counts, recency and rhythm of each distinct key of a history."""
+def group(
+    keys: IntArray,
+    context: UserContext,
+    session: IntArray,
+    visits: int,
+    on_offer: NDArray[np.bool_],
+) -> KeyedHistory:
+    """Counts, recency, rhythm and share on offer of each distinct key of a history."""
     real = keys >= 0
     found, inverse = np.unique(keys[real], return_inverse=True)
     size = len(found)
@@ -138,6 +146,7 @@ def group(keys: IntArray, context: UserContext, session: IntArray, visits: int) 
         np.log1p(last),
         last / np.maximum(interval, 0.25),  # 1 = due now by this person's own rhythm
         visits - 1 - last_session,
+        np.bincount(inverse, on_offer[real], size) / np.bincount(inverse, minlength=size),
     ]
     return KeyedHistory(found, np.stack(columns, axis=1).astype(np.float32))
 
@@ -147,8 +156,9 @@ def profile(context: UserContext, items: ItemIndex) -> Profile:
     session = sessions(context.timestamps)
     visits = int(session[-1]) + 1 if len(session) else 0
     rows = context.rows
+    on_offer = items.offers.active(rows, context.timestamps) > 0
     levels = tuple(
-        group(keys, context, session, visits)
+        group(keys, context, session, visits, on_offer)
         for keys in (rows, items.categories[rows], items.departments[rows], items.brands[rows])
     )
     recent = recent_rows(context, SIMILAR_TO_LAST)
@@ -164,7 +174,7 @@ def profile(context: UserContext, items: ItemIndex) -> Profile:
         gap,
         rhythm,
         1.0 - len(np.unique(rows)) / len(rows) if len(rows) else np.nan,
-        (items.offers.active(rows, context.timestamps) > 0).mean() if len(rows) else np.nan,
+        on_offer.mean() if len(rows) else np.nan,
         moment % 24,
         (moment // 24 + 3) % 7,  # 1970-01-01 was a Thursday; 0 = Monday
         0.0,  # on the slate; where it really was is known in training only
@@ -204,6 +214,7 @@ def compute(state: RankingState, person: Profile, candidates: Candidates, now: f
         log_price - person.mean_log_price,
         *state.repurchase.columns[rows].T,
         *items.offers.columns(rows, now).T,
+        *state.response.columns[rows].T,
         *_similarity(similarity, person.recent_strengths),
     ]
     item_part = np.stack(columns, axis=1).astype(np.float32)

@@ -15,7 +15,8 @@ from ranking import explain
 from ranking.context import read_context
 from ranking.filters import SAME_TEXT, allowed_items, drop_near_duplicates
 from ranking.query import find
-from ranking.rankers.blend import by_rank, score
+from ranking.rankers.blend import score
+from ranking.rankers.ensemble import by_rank
 from ranking.rerank import DIVERSITY, diversify
 from ranking.serving import current, vector_of_query
 from ranking.sources.union import empty_candidates, retrieve

@@ -28,13 +28,14 @@ from ranking.encoder import load_encoder, query_vector
 from ranking.errors import RankingFault
 from ranking.item_index import ItemIndex
 from ranking.neighbours import Neighbours
+from ranking.offers import OfferResponse
 from ranking.popularity import HALF_LIVES, Popularity
 from ranking.rankers.ensemble import Ensemble, Ranker
 from ranking.rankers.gbdt import GbdtRanker
 from ranking.rankers.network import NetworkConfig, NetworkRanker
 from ranking.repurchase import Repurchase
 from ranking.sources import union
-from ranking.state import RankingState, recipe_of, usual_recipes
+from ranking.state import TRUSTED_AFTER, RankingState, recipe_of, usual_recipes
 from ranking.types import DAY, FloatArray, IntArray
 from ranking.user_tower import TowerConfig, UserTower, all_item_vectors
 
@@ -205,7 +206,10 @@ def _open(catalog: Catalog, slot: _Slot, old: RankingState | None) -> Bundle | N
 def bare_state(items: ItemIndex, catalog: Catalog) -> RankingState:
     """No models, nothing counted yet: with popularity, how a catalog answers before any bundle."""
     nothing = Popularity(np.zeros((len(HALF_LIVES), len(items)), dtype=np.float32), 0.0)
-    return RankingState(items, nothing, Repurchase.unknown(len(items)), **_dials(catalog))
+    unknown = Repurchase.unknown(len(items))
+    return RankingState(
+        items, nothing, unknown, OfferResponse.unknown(len(items)), **_dials(catalog)
+    )
 
 
 class _Dials(TypedDict):
@@ -234,6 +238,9 @@ def state_from_bundle(bundle: Bundle, items: ItemIndex, catalog: Catalog) -> Ran
     repurchase = Repurchase.unknown(len(items))
     if "repurchase" in tables:  # not in bundles of before it was counted
         repurchase.columns[place[place >= 0]] = tables["repurchase"][place >= 0]
+    response = OfferResponse.unknown(len(items))
+    if "offer_response" in tables:
+        response.columns[place[place >= 0]] = tables["offer_response"][place >= 0]
     tower = load_tower(bundle)
     tower_items = _tower_items(tower, items, place)
     recipes = bundle.meta.parameters.get("recipes", {})  # none in bundles of before they were tuned
@@ -241,6 +248,7 @@ def state_from_bundle(bundle: Bundle, items: ItemIndex, catalog: Catalog) -> Ran
         items,
         Popularity(counts, float(bundle.meta.parameters["as_of"])),
         repurchase,
+        response,
         recipes={name: recipe_of(values) for name, values in recipes.items()} or usual_recipes(),
         neighbours={
             name: table.moved(place, len(items)) for name, table in _neighbours(bundle, tables)
@@ -248,6 +256,7 @@ def state_from_bundle(bundle: Bundle, items: ItemIndex, catalog: Catalog) -> Ran
         tower=tower,
         tower_items=tower_items,
         ranker=_ranker(bundle, tower_items),
+        trusted_after=float(bundle.meta.parameters.get("trusted_after", TRUSTED_AFTER)),
         bundle_id=bundle.id,
         **_dials(catalog),
     )

@@ -7,6 +7,7 @@ from ranking.covisitation import CoVisitation
 from ranking.ease import Ease
 from ranking.item_index import ItemIndex
 from ranking.neighbours import Neighbours
+from ranking.offers import OfferResponse
 from ranking.popularity import Popularity
 from ranking.rankers.ensemble import Ranker
 from ranking.repurchase import Repurchase
@@ -25,6 +26,9 @@ def usual_recipes() -> dict[str, Recipe]:
     }
 
 
+TRUSTED_AFTER = 5.0  # purchases' worth of history from which a ranker alone decides
+
+
 def recipe_of(values: dict[str, Any]) -> Recipe:
     """A recipe from its fields, as a bundle's meta.json keeps them."""
     return Ease(**values) if "reg" in values else CoVisitation(**values)
@@ -37,6 +41,7 @@ class RankingState:
     items: ItemIndex
     popularity: Popularity
     repurchase: Repurchase
+    response: OfferResponse
     repeat_consumption: bool
     item_half_life_days: float | None
     diversity: float  # λ of MMR
@@ -46,6 +51,7 @@ class RankingState:
     tower: UserTower | None = None
     tower_items: FloatArray | None = None  # (N, d) items as the tower sees them
     ranker: Ranker | None = None
+    trusted_after: float = TRUSTED_AFTER  # 0: the ranker alone decides for everybody
     bundle_id: str = ""  # '' = no bundle: encoder and popularity only
 
     def as_of(self, log: InteractionLog, moment: float) -> "RankingState":
@@ -55,5 +61,6 @@ class RankingState:
             self,
             popularity=Popularity.fit(log, size, moment),
             repurchase=Repurchase.fit(log, size, moment),
+            response=OfferResponse.fit(log, self.items.offers, size, moment),
             neighbours={name: made.fit(log, size, moment) for name, made in self.recipes.items()},
         )

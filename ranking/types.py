@@ -55,6 +55,12 @@ class InteractionLog:
             self.weights[mask],
         )
 
+    def newest(self, most: int) -> "InteractionLog":
+        """The newest so many interactions, and those at the same moment as the oldest of them."""
+        if len(self) <= most:
+            return self
+        return self.keep(self.timestamps >= np.partition(self.timestamps, -most)[-most])
+
     def before(self, moment: float) -> "InteractionLog":
         """What was known at this moment (seconds since the epoch)."""
         return self.keep(self.timestamps < moment)

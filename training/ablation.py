@@ -13,22 +13,29 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ranking.device import one_thread
+from ranking.features import LEVELS
 from ranking.filters import allowed_items
-from ranking.pipeline import NEAR_DUPLICATES, Trace, rank
+from ranking.pipeline import NEAR_DUPLICATES
 from ranking.rankers.blend import LEAD_IN
 from ranking.rankers.ensemble import Ensemble
 from ranking.rankers.examples import Examples
 from ranking.rankers.gbdt import GbdtConfig, GbdtRanker
-from ranking.rerank import DIVERSITY, diversify
+from ranking.rerank import DIVERSITY
 from ranking.sources import union
 from ranking.sources.union import retrieve
 from ranking.state import RankingState
 from ranking.types import InteractionLog, Query
 from training import metrics
-from training.fit_ranker import NAMES, RankerLimits, compare_rankers, examples_of
+from training.fit_ranker import (
+    NAMES,
+    RankerLimits,
+    choose_trust,
+    compare_rankers,
+    examples_of,
+)
 from training.handle import RunHandle
 from training.splits import PastRequest, Split, context_of, drawn
-from training.tune import padded, ranks_of
+from training.tune import slate_ndcg
 
 PEOPLE = 1_000  # requests of the validation fold, at most
 SLATE = 100
@@ -37,7 +44,7 @@ GROUPS: dict[str, tuple[str, ...]] = {  # feature group → how the names of its
     "category, department, brand": ("category_", "department_", "brand_"),
     "popularity": ("popularity_",),
     "repurchase": ("repurchase_",),
-    "offers": ("offers_", "offer_share"),
+    "offers": ("offers_", "offer_share", "response_", *(f"{each}_on_offer" for each in LEVELS)),
     "text similarity": ("similarity_",),
     "price and age": ("log_price", "price_gap", "age_days"),
     "rhythm": ("session_", "days_since_session", "history_length", "repeat_rate"),
@@ -98,18 +105,19 @@ def ablate(
         train, valid = examples_of(handle, state, log, split)
         learned = compare_rankers(handle, state, train, valid, limits)
         then = state.as_of(log.keep(split.valid.known), split.valid.now)
-        whole = replace(then, ranker=learned.ensemble)
+        trusted_after = choose_trust(handle, then, log, split, learned.ensemble)
+        whole = replace(then, ranker=learned.ensemble, trusted_after=trusted_after)
         trees = learned.ensemble.members["gbdt"]
-        alone = replace(then, ranker=Ensemble({"gbdt": trees}, {"gbdt": 1.0}))
+        alone = replace(whole, ranker=Ensemble({"gbdt": trees}, {"gbdt": 1.0}))
         requests = drawn(split.valid.requests, PEOPLE, handle.seed)
         usual = Query(catalog_slug="", size=SLATE, log=False)
-        bases = [_ndcg(handle, each, log, requests, usual) for each in (whole, alone)]
+        bases = [slate_ndcg(each, log, requests, usual, handle.check) for each in (whole, alone)]
         rows = source_recall(handle, whole, log, requests)
         for row in rows:
             handle.log(told(row))
         for part in _parts(handle, whole, alone, learned.trees, train, usual):
             handle.stage(f"without {part.name}", 0.9)
-            less = _ndcg(handle, part.state, log, requests, part.query)
+            less = slate_ndcg(part.state, log, requests, part.query, handle.check)
             rows.append(_row(part, bases[part.of_trees], less))
             handle.log(told(rows[-1]))
     return rows
@@ -141,26 +149,6 @@ def _parts(
         yield Part("source", name, regrown(f"{name}_score", f"{name}_rank"), True, less_query)
     for name, begins in GROUPS.items():
         yield Part("features", name, regrown(*begins), True, usual)
-
-
-def _ndcg(
-    handle: RunHandle,
-    state: RankingState,
-    log: InteractionLog,
-    requests: list[PastRequest],
-    query: Query,
-) -> NDArray[np.float64]:
-    """nDCG@10 of each request's slate. (R,)"""
-    ranks = []
-    for request in requests:
-        handle.check()
-        context = context_of(log, request)
-        ranked = rank(state, context, query, Trace())
-        slate = diversify(state, context, ranked, query)
-        scores = np.full(len(state.items), -np.inf, dtype=np.float32)
-        scores[slate.rows] = np.arange(len(slate), 0, -1)
-        ranks.append(ranks_of(scores, request.picked))
-    return metrics.ndcg(padded(ranks), 10)
 
 
 def _row(part: Part, base: NDArray[np.float64], less: NDArray[np.float64]) -> dict[str, Any]:

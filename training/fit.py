@@ -46,8 +46,7 @@ def fit_pipeline(
     """
     state = fit_sources(handle, catalog, items, log, split, limits.epochs)
     with one_thread():
-        ranker = fit_ranker(handle, state, log, split, limits.ranker)
-    return replace(state, ranker=ranker)
+        return fit_ranker(handle, state, log, split, limits.ranker)
 
 
 def fit_sources(

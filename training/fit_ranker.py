@@ -8,19 +8,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ranking import features
-from ranking.rankers.ensemble import Ensemble, Ranker, standardised
+from ranking.rankers.blend import LEAD_IN
+from ranking.rankers.ensemble import Ensemble, Ranker, by_rank
 from ranking.rankers.examples import Examples
 from ranking.rankers.gbdt import GbdtConfig, GbdtRanker, OnRound, Prior
 from ranking.rankers.network import NetworkConfig
 from ranking.sources import union
-from ranking.state import RankingState
+from ranking.state import TRUSTED_AFTER, RankingState
 from ranking.types import InteractionLog
 from training.errors import TrainingFault
 from training.fit_network import NetworkTraining, fit_network, ndcg_of
 from training.handle import RunHandle
 from training.negatives import fold_examples
-from training.splits import Split
-from training.tune import greedy_shares
+from training.splits import Split, drawn
+from training.tune import QUERY, greedy_shares, slate_ndcg
 
 REQUESTS = 9_600  # the ranker's examples, from all folds together
 VALIDATION_REQUESTS = 2_000
@@ -34,6 +35,7 @@ CONFIGS: dict[str, dict[str, Any]] = {  # ways of growing trees that are tried o
 }
 SELDOM = 0.1  # the quantile of a table's scores that counts as next to nothing
 NETWORKS = ("fm", "dcn")
+LEAST_OF_FEW, MOST_OF_FEW = 30, 500  # requests of people of whom little is known
 
 
 @dataclass(frozen=True)
@@ -46,8 +48,8 @@ class RankerLimits:
 
 def fit_ranker(
     handle: RunHandle, state: RankingState, log: InteractionLog, split: Split, limits: RankerLimits
-) -> Ensemble:
-    """Trees, FM and DCN, and their shares: chosen on validation, then learned anew on all examples.
+) -> RankingState:
+    """The state with trees, FM and DCN: chosen on validation, then learned anew on all examples.
 
     What is compared learns from the folds before validation; what is kept learns, in the way that
     was best, from all folds up to where the test begins.
@@ -55,6 +57,8 @@ def fit_ranker(
     train, valid = examples_of(handle, state, log, split)
     learned = compare_rankers(handle, state, train, valid, limits)
     del valid  # large, and so is what comes now
+    now = state.as_of(log.keep(split.valid.known), split.valid.now)
+    trusted_after = choose_trust(handle, now, log, split, learned.ensemble)
     new_parts = fold_examples(
         state, log, split.newest, handle.seed + 200, handle.check, _share(split)
     )
@@ -67,7 +71,34 @@ def fit_ranker(
     if isinstance(trees, GbdtRanker):
         best = sorted(trees.importance().items(), key=lambda pair: -pair[1])[:10]
         handle.log("Trees: " + ", ".join(f"{name} {share:.0%}" for name, share in best))
-    return Ensemble(members, {name: ensemble.shares[name] for name in members})
+    known = Ensemble(members, {name: ensemble.shares[name] for name in members})
+    return replace(state, ranker=known, trusted_after=trusted_after)
+
+
+def choose_trust(
+    handle: RunHandle, state: RankingState, log: InteractionLog, split: Split, ranker: Ranker
+) -> float:
+    """0 where, on validation, the ranker alone is better for people with few interactions.
+
+    Else TRUSTED_AFTER: the fusion of the sources leads people in. `state` is as of the validation
+    fold, and `ranker` has not learned from it.
+    """
+    weights = np.clip(log.weights, 0.0, None)
+    few = [
+        request
+        for request in split.valid.requests
+        if weights[request.start : request.stop].sum() < TRUSTED_AFTER
+    ]
+    few = drawn(few, MOST_OF_FEW, handle.seed)
+    if len(few) < LEAST_OF_FEW:
+        return TRUSTED_AFTER
+    ready = replace(state, ranker=ranker, trusted_after=TRUSTED_AFTER)
+    led, alone = (
+        slate_ndcg(ready, log, few, replace(QUERY, without=without), handle.check).mean()
+        for without in ((), (LEAD_IN,))
+    )
+    handle.log(f"Little known: nDCG@10 {led:.4f} led in by the sources, {alone:.4f} by the rankers")
+    return 0.0 if alone > led else TRUSTED_AFTER
 
 
 def examples_of(
@@ -131,7 +162,7 @@ def compare_rankers(
         handle.stage(f"ranker {kind}", 0.78)
         members[kind], plans[kind] = _network(handle, state, kind, train, valid, limits)
     scores = {
-        name: [standardised(member.score(rows)) for rows in valid.requests()]
+        name: [by_rank(member.score(rows)) for rows in valid.requests()]
         for name, member in members.items()
     }
     names = list(members)

@@ -196,9 +196,9 @@ class TowerTrainer:
         for batch in batches(self.log, pieces, size, order, asked):
             states, wanted = (part[:left] for part in self.states(batch))
             left -= len(wanted)
-            for some in torch.arange(len(wanted)).split(size):
-                scores = states[some] @ items.T  # (P, N)
-                own = scores.gather(1, wanted[some].unsqueeze(1))
+            for start in range(0, len(wanted), size):
+                scores = states[start : start + size] @ items.T  # (P, N)
+                own = scores.gather(1, wanted[start : start + size].unsqueeze(1))
                 gains.append(1.0 / torch.log2((scores > own).sum(dim=1) + 2.0))
             if left <= 0:
                 break

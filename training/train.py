@@ -125,6 +125,7 @@ def _publish(
             "tower": asdict(state.tower.config),
             "recipes": {name: asdict(recipe) for name, recipe in state.recipes.items()},
             "rankers": rankers,
+            "trusted_after": state.trusted_after,
             "trained_at": time.time(),
         },
         metrics=metrics,
@@ -150,6 +151,7 @@ def _tables(state: RankingState) -> dict[str, NDArray[Any]]:
         "item_ids": state.items.ids,
         "popularity": state.popularity.counts,
         "repurchase": state.repurchase.columns,
+        "offer_response": state.response.columns,
     }
     for name, found in state.neighbours.items():
         tables[f"{name}.rows"] = found.rows

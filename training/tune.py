@@ -11,12 +11,14 @@ from ranking.ease import Ease
 from ranking.features import recent_rows
 from ranking.filters import allowed_items
 from ranking.neighbours import Neighbours
+from ranking.pipeline import Trace, rank
+from ranking.rerank import diversify
 from ranking.sources.union import LOOK_BACK
 from ranking.state import RankingState, Recipe, usual_recipes
 from ranking.types import FloatArray, IntArray, InteractionLog, Query, UserContext
 from training import metrics
 from training.handle import RunHandle
-from training.splits import Fold, context_of, drawn
+from training.splits import Fold, PastRequest, context_of, drawn
 
 REQUESTS = 1_000  # of the validation fold
 MOST_SCORES = 50_000_000  # items × requests, so that what `scores` gives fits into memory
@@ -126,6 +128,26 @@ class Trial:
             for scores, context, picked in zip(answers, self.contexts, self.picked, strict=True)
         ]
         return float(metrics.ndcg(padded(ranks), 10).mean()) if ranks else 0.0
+
+
+def slate_ndcg(
+    state: RankingState,
+    log: InteractionLog,
+    requests: Sequence[PastRequest],
+    query: Query,
+    check: Callable[[], None],
+) -> NDArray[np.float64]:
+    """nDCG@10 of each request's slate. (R,)"""
+    ranks = []
+    for request in requests:
+        check()
+        context = context_of(log, request)
+        ranked = rank(state, context, query, Trace())
+        slate = diversify(state, context, ranked, query)
+        scores = np.full(len(state.items), -np.inf, dtype=np.float32)
+        scores[slate.rows] = np.arange(len(slate), 0, -1)
+        ranks.append(ranks_of(scores, request.picked))
+    return metrics.ndcg(padded(ranks), 10)
 
 
 def greedy_shares(

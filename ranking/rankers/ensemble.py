@@ -1,4 +1,8 @@
-"""⑥ The rankers together: a weighted sum of their scores, with the shares that validation chose."""
+"""⑥ The rankers together: a weighted sum, with the shares that validation chose.
+
+What is summed is the order that each ranker gives, not its scores: those of trees trained on pairs
+and the probabilities of a network have no common scale.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -25,15 +29,16 @@ class Ensemble:
     shares: Mapping[str, float]
 
     def score(self, rows: Rows) -> FloatArray:
-        """Σ share × score, each ranker's scores standardised over the candidates. (N,)"""
+        """Σ share × what the place by its score is worth. (N,)"""
         parts = [
-            np.float32(share) * standardised(self.members[name].score(rows))
+            np.float32(share) * by_rank(self.members[name].score(rows))
             for name, share in self.shares.items()
         ]
         return np.asarray(np.sum(parts, axis=0), dtype=np.float32)
 
 
-def standardised(scores: FloatArray) -> FloatArray:
-    """Mean 0 and standard deviation 1 over one request; zeros where all are alike. (N,)"""
-    spread = float(scores.std()) if len(scores) else 0.0
-    return (scores - scores.mean()) / spread if spread > 0 else np.zeros_like(scores)
+def by_rank(scores: FloatArray) -> FloatArray:
+    """Scores replaced by their order: the best 1, half for every ten places down. (N,)"""
+    ranks = np.empty(len(scores), dtype=np.float32)
+    ranks[np.argsort(-scores, kind="stable")] = np.arange(len(scores))
+    return np.asarray(np.exp2(-ranks / 10.0), dtype=np.float32)

@@ -77,9 +77,7 @@ def _union(rows: IntArray, scored: list[FloatArray | None], best: list[IntArray]
 
 def strongest_rows(scores: FloatArray, size: int) -> IntArray:
     """Rows of the largest positive scores, largest first, ties by row."""
-    size = min(size, len(scores))
-    if size == 0:
-        return np.zeros(0, dtype=np.int64)
-    rows = np.argpartition(-scores, size - 1)[:size]
-    rows = rows[np.lexsort((rows, -scores[rows]))]
-    return rows[scores[rows] > 0]
+    rows = np.flatnonzero(scores > 0)  # most sources score few items
+    if len(rows) > size:
+        rows = rows[np.argpartition(-scores[rows], size - 1)[:size]] if size else rows[:0]
+    return rows[np.lexsort((rows, -scores[rows]))]

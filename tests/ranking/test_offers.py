@@ -1,10 +1,11 @@
 """What is on offer when, against values worked by hand."""
 
 import numpy as np
+import pytest
 
-from ranking.offers import Offers
+from ranking.offers import LONG, LOOK_EVERY, OfferResponse, Offers
 from ranking.types import DAY
-from tests.ranking.worlds import NOW
+from tests.ranking.worlds import NOW, log_of
 
 
 def offers() -> Offers:
@@ -29,3 +30,21 @@ def test_the_columns_look_back_ninety_days_and_never_ahead() -> None:
     assert offers().columns(np.array([2, 0, 1]), NOW).tolist() == [[2, 2], [1, 1], [0, 0]]
     assert offers().columns(np.array([0]), NOW - 50 * DAY).tolist() == [[0, 1]]
     assert Offers.none().columns(np.array([0, 3]), NOW).tolist() == [[0, 0], [0, 0]]
+
+
+def test_the_response_says_how_much_more_is_taken_on_offer() -> None:
+    found = Offers.of(np.array([0]), NOW - DAY * np.array([100.0]), NOW - DAY * np.array([50.0]))
+    on_offer = [(user, 0, 60.0 + user, 1.0) for user in range(6)]
+    log = log_of(*on_offer, (1, 0, 10.0, 1.0), (1, 1, 70.0, 1.0), (2, 1, 400.0, 1.0))
+    share, lift, time = OfferResponse.fit(log, found, 3, NOW).columns[0]
+    overall = 6 / 8
+    looks, on = len(range(LOOK_EVERY, LONG, LOOK_EVERY)), 7  # 56, 63 … 98 days ago
+    assert share == pytest.approx((6 + 5 * overall) / (7 + 5))
+    assert time == pytest.approx(on / looks)
+    assert lift == pytest.approx(np.log(6.5 / (on + 0.5)) - np.log(1.5 / (looks - on + 0.5)))
+
+
+def test_without_offers_or_picks_there_is_no_response() -> None:
+    log = log_of((1, 0, 10.0, 1.0))
+    assert not OfferResponse.fit(log, Offers.none(), 2, NOW).columns.any()
+    assert not OfferResponse.fit(log.before(0.0), offers(), 2, NOW).columns.any()

@@ -3,6 +3,7 @@
 import numpy as np
 
 from ranking.item_index import ItemIndex
+from ranking.offers import OfferResponse
 from ranking.popularity import Popularity
 from ranking.rankers.examples import HISTORY, Examples
 from ranking.repurchase import Repurchase
@@ -74,6 +75,7 @@ def state(log: InteractionLog, items: ItemIndex | None = None, **dials: object) 
         items,
         Popularity.fit(log, len(items), NOW),
         Repurchase.fit(log, len(items), NOW),
+        OfferResponse.fit(log, items.offers, len(items), NOW),
         neighbours={
             name: recipe.fit(log, len(items), NOW) for name, recipe in usual_recipes().items()
         },
