@@ -1,10 +1,14 @@
 """The features against values worked by hand."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from ranking import features
+from ranking.offers import Offers
 from ranking.sources.union import NAMES, empty_candidates
+from ranking.types import DAY
 from tests.ranking.worlds import NOW, context_of, item_index, log_of, state
 
 
@@ -52,6 +56,23 @@ def test_popularity_price_and_age() -> None:
     assert found["popularity_3d"] == pytest.approx([np.log1p(1e6 * share), 0], rel=1e-5)
     assert found["age_days"] == pytest.approx([np.log1p(5), np.log1p(5)])
     assert found["log_price"][0] == pytest.approx(np.log1p(1.0))
+
+
+def test_the_share_that_was_picked_on_offer() -> None:
+    offers = Offers.of(np.array([0]), np.array([NOW - 2 * DAY]), np.array([NOW - DAY / 2]))
+    items = replace(item_index(), offers=offers)
+    context = context_of((0, 3, 1), (0, 1, 1), (1, 1, 1))
+    log = log_of((1, 0, 3.0, 1.0))
+    rows = np.array([0, 1, 3, 5])
+    candidates = empty_candidates(rows)
+    values = features.compute(
+        state(log, items), features.profile(context, items), candidates, context.now
+    )
+    found = dict(zip(features.names(NAMES), values.T, strict=True))
+    assert found["item_on_offer"][:2].tolist() == [0.5, 0.0]
+    assert np.isnan(found["item_on_offer"][2:]).all()  # never picked
+    assert found["category_on_offer"][2] == 0.5  # item 3 is in the category of item 0
+    assert found["offer_share"][0] == pytest.approx(1 / 3)
 
 
 def test_how_surely_an_item_is_taken_again() -> None:
