@@ -30,15 +30,7 @@ def fit_als(train: Train, parameters: Parameters, watch: Watch) -> tuple[Scorer,
     """Alternating least squares (Hu et al. 2008); people are folded in from their histories."""
     from implicit.cpu.als import AlternatingLeastSquares
 
-    model = AlternatingLeastSquares(
-        factors=parameters["factors"],
-        regularization=parameters["regularization"],
-        alpha=parameters["alpha"],
-        iterations=parameters["iterations"],
-        num_threads=THREADS,
-        random_state=watch.seed,
-    )
-    model.fit(train.matrix, show_progress=False)
+    model = _fit_implicit(AlternatingLeastSquares, train, parameters, watch)
 
     def score(batch: Batch) -> Floats:
         people = model.recalculate_user(np.arange(len(batch.users)), batch.matrix)  # (B, D)
@@ -51,15 +43,7 @@ def fit_bpr(train: Train, parameters: Parameters, watch: Watch) -> tuple[Scorer,
     """Bayesian personalised ranking (Rendle et al. 2009); it only knows the people of train."""
     from implicit.cpu.bpr import BayesianPersonalizedRanking
 
-    model = BayesianPersonalizedRanking(
-        factors=parameters["factors"],
-        learning_rate=parameters["learning_rate"],
-        regularization=parameters["regularization"],
-        iterations=parameters["iterations"],
-        num_threads=THREADS,
-        random_state=watch.seed,
-    )
-    model.fit(train.matrix, show_progress=False)
+    model = _fit_implicit(BayesianPersonalizedRanking, train, parameters, watch)
     seen = train.matrix.getnnz(axis=1) > 0  # (U,)
 
     def score(batch: Batch) -> Floats:
@@ -68,6 +52,14 @@ def fit_bpr(train: Train, parameters: Parameters, watch: Watch) -> tuple[Scorer,
         return scores
 
     return score, {}
+
+
+def _fit_implicit(kind: Any, train: Train, parameters: Parameters, watch: Watch) -> Any:
+    """A fitted model of factors; `binary` is about the matrix, all other parameters its own."""
+    own = {name: value for name, value in parameters.items() if name != "binary"}
+    model = kind(**own, num_threads=THREADS, random_state=watch.seed)
+    model.fit(train.matrix, show_progress=False)
+    return model
 
 
 def fit_knn(train: Train, parameters: Parameters, watch: Watch) -> tuple[Scorer, Parameters]:
@@ -268,13 +260,7 @@ def fit_lenskit_ials(
     """LensKit's alternating least squares, solved exactly; people are folded in."""
     from lenskit.als import ImplicitMFScorer
 
-    model = ImplicitMFScorer(
-        embedding_size=parameters["factors"],
-        regularization=parameters["regularization"],
-        weight=parameters["weight"],
-        epochs=parameters["epochs"],
-    )
-    return _fit_lenskit(model, train, watch)
+    return _fit_lenskit(ImplicitMFScorer(**parameters), train, watch)
 
 
 def fit_lenskit_knn(
@@ -283,12 +269,7 @@ def fit_lenskit_knn(
     """LensKit's item-based nearest neighbours: each item sums over its own nearest of a history."""
     from lenskit.knn import ItemKNNScorer
 
-    model = ItemKNNScorer(
-        max_nbrs=parameters["neighbours"],
-        save_nbrs=parameters["saved"],
-        feedback="implicit",
-    )
-    return _fit_lenskit(model, train, watch)
+    return _fit_lenskit(ItemKNNScorer(**parameters, feedback="implicit"), train, watch)
 
 
 def fit_lenskit_slim(
@@ -297,12 +278,7 @@ def fit_lenskit_slim(
     """LensKit's SLIM (Ning & Karypis 2011): sparse regressions of each item on its neighbours."""
     from lenskit.knn.slim import SLIMConfig, SLIMScorer
 
-    model = SLIMScorer(
-        SLIMConfig(
-            l1_reg=parameters["l1"], l2_reg=parameters["l2"], max_nbrs=parameters["neighbours"]
-        )
-    )
-    return _fit_lenskit(model, train, watch)
+    return _fit_lenskit(SLIMScorer(SLIMConfig(**parameters)), train, watch)
 
 
 def _fit_lenskit(model: Any, train: Train, watch: Watch) -> tuple[Scorer, Parameters]:

@@ -145,19 +145,19 @@ PEERS = {
         "lenskit",
         fit_lenskit_ials,
         {
-            "factors": [64, 128, 32],
+            "embedding_size": [64, 128, 32],
             "weight": [10.0, 40.0, 2.0],
             "regularization": [0.1, 1.0, 10.0],
             "epochs": [15],
         },
     ),
     "lenskit-knn": Peer(
-        "lenskit", fit_lenskit_knn, {"neighbours": [20, 100, 5, 500], "saved": [500, 100]}
+        "lenskit", fit_lenskit_knn, {"max_nbrs": [20, 100, 5, 500], "save_nbrs": [500, 100]}
     ),
     "lenskit-slim": Peer(
         "lenskit",
         fit_lenskit_slim,
-        {"l1": [1.0, 0.1, 5.0], "l2": [1.0, 10.0, 0.1], "neighbours": [100, 300]},
+        {"l1_reg": [1.0, 0.1, 5.0], "l2_reg": [1.0, 10.0, 0.1], "max_nbrs": [100, 300]},
         DENSE_ITEMS,
         DENSE_NOTE,
     ),

@@ -45,7 +45,7 @@ NAMES: tuple[str, ...] = (
     "price_gap",
     *repurchase.NAMES,
     *offers.NAMES,
-    *offers.OfferResponse.NAMES,
+    *offers.RESPONSE_NAMES,
     "similarity_max",
     "similarity_mean",
     "similarity_recent",

@@ -1,7 +1,6 @@
 """What is on offer when, and what that does: promotions of items, to be asked for any moment."""
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +10,8 @@ from ranking.types import DAY, FloatArray, IntArray, InteractionLog
 LATELY = 90.0  # days in which an item's offers are counted
 TIME_BITS = 34  # of a key; seconds since the epoch fit until the year 2514
 NAMES = ("offers_now", "offers_lately")
-LONG = 182  # days in which the response to an item's offers is counted
+RESPONSE_NAMES = ("response_share", "response_lift", "response_time")
+RESPONSE_DAYS = 182  # in which the response to an item's offers is counted
 LOOK_EVERY = 7  # days; whether something was on offer then stands for the days around it
 
 
@@ -50,25 +50,28 @@ class Offers:
 class OfferResponse:
     """Of every item, how much more of it is taken while it is on offer."""
 
-    NAMES: ClassVar = ("response_share", "response_lift", "response_time")
-    columns: FloatArray  # (N, 3) in the order of NAMES
+    columns: FloatArray  # (N, 3) in the order of RESPONSE_NAMES
 
     @classmethod
     def unknown(cls, item_count: int) -> "OfferResponse":
         """What is said where nothing was taken, or nothing on offer, yet."""
-        return cls(np.zeros((item_count, 3), dtype=np.float32))
+        return cls(np.zeros((item_count, len(RESPONSE_NAMES)), dtype=np.float32))
 
     @classmethod
     def fit(
         cls, log: InteractionLog, offers: Offers, item_count: int, now: float
     ) -> "OfferResponse":
-        """Count the last LONG days of the log as it stood at `now`.
+        """Count the last RESPONSE_DAYS of the log as it stood at `now`.
 
         share = (taken on offer + 5 s) / (taken + 5), s the share over all items; time = looks at
         which the item was on offer / looks; lift = log of (taken on offer + ½) / (looks on offer +
         ½) over the same of those without.
         """
-        recent = (log.timestamps < now) & (log.timestamps >= now - LONG * DAY) & (log.weights > 0)
+        recent = (
+            (log.timestamps < now)
+            & (log.timestamps >= now - RESPONSE_DAYS * DAY)
+            & (log.weights > 0)
+        )
         known = log.keep(recent)
         if len(offers.starts) == 0 or len(known) == 0:
             return cls.unknown(item_count)
@@ -76,7 +79,7 @@ class OfferResponse:
         taken = np.bincount(known.rows, minlength=item_count)
         then = np.bincount(known.rows, on_offer, item_count)
         everything = np.arange(item_count)
-        days = range(LOOK_EVERY, LONG, LOOK_EVERY)
+        days = range(LOOK_EVERY, RESPONSE_DAYS, LOOK_EVERY)
         looks = np.sum([offers.active(everything, now - day * DAY) > 0 for day in days], axis=0)
         lift = np.log((then + 0.5) / (looks + 0.5))
         lift -= np.log((taken - then + 0.5) / (len(days) - looks + 0.5))

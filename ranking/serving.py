@@ -42,6 +42,7 @@ from ranking.user_tower import TowerConfig, UserTower, all_item_vectors
 logger = logging.getLogger(__name__)
 
 POPULARITY_EVERY = 30.0  # seconds between two counts of what is popular
+FADED = 1_000.0  # half-lives; PostgreSQL refuses to multiply down to where a float ends
 REST = 3.0  # after a load, wait this many times as long as it took
 COUNTS_SQL = """
 SELECT item_id, {sums} FROM (
@@ -233,14 +234,13 @@ def state_from_bundle(bundle: Bundle, items: ItemIndex, catalog: Catalog) -> Ran
     """A bundle's models over today's items: its rows are moved to the index's rows."""
     tables = load_file(bundle.file("tables.safetensors"))
     place = items.rows_of(tables["item_ids"])  # (M,) rows of the bundle's items today, −1 = gone
+    here = place >= 0
     counts = np.zeros((len(HALF_LIVES), len(items)), dtype=np.float32)
-    counts[:, place[place >= 0]] = tables["popularity"][:, place >= 0]
-    repurchase = Repurchase.unknown(len(items))
-    if "repurchase" in tables:  # not in bundles of before it was counted
-        repurchase.columns[place[place >= 0]] = tables["repurchase"][place >= 0]
-    response = OfferResponse.unknown(len(items))
-    if "offer_response" in tables:
-        response.columns[place[place >= 0]] = tables["offer_response"][place >= 0]
+    counts[:, place[here]] = tables["popularity"][:, here]
+    repurchase, response = Repurchase.unknown(len(items)), OfferResponse.unknown(len(items))
+    for name, counted in (("repurchase", repurchase), ("offer_response", response)):
+        if name in tables:  # not in bundles of before it was counted
+            counted.columns[place[here]] = tables[name][here]
     tower = load_tower(bundle)
     tower_items = _tower_items(tower, items, place)
     recipes = bundle.meta.parameters.get("recipes", {})  # none in bundles of before they were tuned
@@ -308,7 +308,9 @@ def _tower_items(tower: UserTower, items: ItemIndex, place: IntArray) -> FloatAr
 def _count(catalog: Catalog, known: Popularity, items: ItemIndex) -> Popularity:
     """Add to the bundle's counts what happened since, in one query."""
     now = time.time()
-    sums = ", ".join(f"sum(weight * power(0.5, age / {half:f}))" for half in HALF_LIVES)
+    sums = ", ".join(
+        f"sum(weight * power(0.5, least(age / {half:f}, {FADED:f})))" for half in HALF_LIVES
+    )
     with connection.cursor() as cursor:
         cursor.execute(
             COUNTS_SQL.format(sums=sums),

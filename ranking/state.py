@@ -14,6 +14,7 @@ from ranking.repurchase import Repurchase
 from ranking.types import FloatArray, InteractionLog
 from ranking.user_tower import UserTower
 
+TRUSTED_AFTER = 5.0  # purchases' worth of history from which a ranker alone decides
 Recipe = CoVisitation | Ease  # how a table of neighbours is made from a log
 
 
@@ -24,9 +25,6 @@ def usual_recipes() -> dict[str, Recipe]:
         "markov": CoVisitation(window=10, step_fading=0.9, reverse=0.0, damping=0.2),
         "ease": Ease(),
     }
-
-
-TRUSTED_AFTER = 5.0  # purchases' worth of history from which a ranker alone decides
 
 
 def recipe_of(values: dict[str, Any]) -> Recipe:

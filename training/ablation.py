@@ -26,15 +26,9 @@ from ranking.sources.union import retrieve
 from ranking.state import RankingState
 from ranking.types import InteractionLog, Query
 from training import metrics
-from training.fit_ranker import (
-    NAMES,
-    RankerLimits,
-    choose_trust,
-    compare_rankers,
-    examples_of,
-)
+from training.fit_ranker import NAMES, RankerLimits, choose_trust, compare_rankers, examples_of
 from training.handle import RunHandle
-from training.splits import PastRequest, Split, context_of, drawn
+from training.splits import QUERY, PastRequest, Split, context_of, drawn
 from training.tune import slate_ndcg
 
 PEOPLE = 1_000  # requests of the validation fold, at most
@@ -59,12 +53,11 @@ def source_recall(
 ) -> list[dict[str, Any]]:
     """Of each source: its quota, the share of picked items in it, and of those in no other."""
     found, alone, total = np.zeros(len(union.NAMES)), np.zeros(len(union.NAMES)), 0
-    query = Query(catalog_slug="", log=False)
     for request in requests:
         handle.check()
         context = context_of(log, request)
-        allowed, _ = allowed_items(state, context, query)
-        candidates = retrieve(state, context, query, allowed)
+        allowed, _ = allowed_items(state, context, QUERY)
+        candidates = retrieve(state, context, QUERY, allowed)
         picked = np.isin(candidates.rows, request.picked)
         here = ~np.isnan(candidates.source_ranks[picked])  # (P, S)
         found += here.sum(axis=0)
@@ -105,12 +98,12 @@ def ablate(
         train, valid = examples_of(handle, state, log, split)
         learned = compare_rankers(handle, state, train, valid, limits)
         then = state.as_of(log.keep(split.valid.known), split.valid.now)
-        trusted_after = choose_trust(handle, then, log, split, learned.ensemble)
+        trusted_after = choose_trust(handle, lambda: then, log, split, learned.ensemble)
         whole = replace(then, ranker=learned.ensemble, trusted_after=trusted_after)
         trees = learned.ensemble.members["gbdt"]
         alone = replace(whole, ranker=Ensemble({"gbdt": trees}, {"gbdt": 1.0}))
         requests = drawn(split.valid.requests, PEOPLE, handle.seed)
-        usual = Query(catalog_slug="", size=SLATE, log=False)
+        usual = replace(QUERY, size=SLATE)
         bases = [slate_ndcg(each, log, requests, usual, handle.check) for each in (whole, alone)]
         rows = source_recall(handle, whole, log, requests)
         for row in rows:

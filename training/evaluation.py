@@ -10,7 +10,7 @@ validation fold as the pipeline.
 import resource
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ from ranking.rerank import diversify
 from ranking.serving import state_from_bundle
 from ranking.sources.tower import tower
 from ranking.state import RankingState
-from ranking.types import FloatArray, IntArray, InteractionLog, Query, UserContext
+from ranking.types import FloatArray, IntArray, InteractionLog, UserContext
 from training import metrics
 from training.ablation import ablate
 from training.baselines import tuned_baselines
@@ -40,7 +40,16 @@ from training.impressions import read_impressions, with_impressions
 from training.items import catalog_items
 from training.report import PIPELINE, Ranked, report, table
 from training.snapshot import open_snapshot, read_log, take_snapshot
-from training.splits import Moments, PastRequest, Split, context_of, drawn, make_split, time_split
+from training.splits import (
+    QUERY,
+    Moments,
+    PastRequest,
+    Split,
+    context_of,
+    drawn,
+    make_split,
+    time_split,
+)
 from training.tune import Scorer, padded, ranks_of
 
 LIST_SIZE = 100  # of the slate that stands for the pipeline; the rest follows by popularity
@@ -56,7 +65,7 @@ def pipeline_scorer(state: RankingState) -> Scorer:
     from the sources' own quotas.
     """
     popularity = state.popularity.blend
-    query = Query(catalog_slug="", size=LIST_SIZE, log=False)
+    query = replace(QUERY, size=LIST_SIZE)
 
     def scores(context: UserContext) -> FloatArray:
         ranked = rank(state, context, query, Trace())
@@ -94,14 +103,13 @@ class Asked:
         tops = np.full((len(self.requests), TOP), -1, dtype=np.int64)
         seen_auc = np.full(len(self.requests), np.nan)
         took = []
-        query = Query(catalog_slug="", log=False)
         for place, request in enumerate(self.requests):
             self.check()
             context = context_of(self.log, request)
             began = time.perf_counter()
             scores = scorer(context)
             took.append(time.perf_counter() - began)
-            allowed, _ = allowed_items(self.state, context, query)
+            allowed, _ = allowed_items(self.state, context, QUERY)
             scores = np.where(allowed, scores, -np.inf)
             ranks.append(ranks_of(scores, request.picked))
             seen_auc[place] = _auc_of_seen(scores[request.seen], request)

@@ -20,8 +20,8 @@ from training.errors import TrainingFault
 from training.fit_network import NetworkTraining, fit_network, ndcg_of
 from training.handle import RunHandle
 from training.negatives import fold_examples
-from training.splits import Split, drawn
-from training.tune import QUERY, greedy_shares, slate_ndcg
+from training.splits import QUERY, Split, drawn
+from training.tune import greedy_shares, slate_ndcg
 
 REQUESTS = 9_600  # the ranker's examples, from all folds together
 VALIDATION_REQUESTS = 2_000
@@ -57,8 +57,11 @@ def fit_ranker(
     train, valid = examples_of(handle, state, log, split)
     learned = compare_rankers(handle, state, train, valid, limits)
     del valid  # large, and so is what comes now
-    now = state.as_of(log.keep(split.valid.known), split.valid.now)
-    trusted_after = choose_trust(handle, now, log, split, learned.ensemble)
+
+    def then() -> RankingState:
+        return state.as_of(log.keep(split.valid.known), split.valid.now)
+
+    trusted_after = choose_trust(handle, then, log, split, learned.ensemble)
     new_parts = fold_examples(
         state, log, split.newest, handle.seed + 200, handle.check, _share(split)
     )
@@ -76,12 +79,16 @@ def fit_ranker(
 
 
 def choose_trust(
-    handle: RunHandle, state: RankingState, log: InteractionLog, split: Split, ranker: Ranker
+    handle: RunHandle,
+    then: Callable[[], RankingState],
+    log: InteractionLog,
+    split: Split,
+    ranker: Ranker,
 ) -> float:
     """0 where, on validation, the ranker alone is better for people with few interactions.
 
-    Else TRUSTED_AFTER: the fusion of the sources leads people in. `state` is as of the validation
-    fold, and `ranker` has not learned from it.
+    Else TRUSTED_AFTER: the fusion of the sources leads people in. `then` gives the state as of the
+    validation fold, and `ranker` has not learned from it.
     """
     weights = np.clip(log.weights, 0.0, None)
     few = [
@@ -92,7 +99,7 @@ def choose_trust(
     few = drawn(few, MOST_OF_FEW, handle.seed)
     if len(few) < LEAST_OF_FEW:
         return TRUSTED_AFTER
-    ready = replace(state, ranker=ranker, trusted_after=TRUSTED_AFTER)
+    ready = replace(then(), ranker=ranker, trusted_after=TRUSTED_AFTER)
     led, alone = (
         slate_ndcg(ready, log, few, replace(QUERY, without=without), handle.check).mean()
         for without in ((), (LEAD_IN,))

@@ -8,7 +8,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
-import pyarrow.compute as pc
 import pyarrow.parquet
 from numpy.typing import NDArray
 
@@ -40,10 +39,9 @@ class Impressions:
 
 def read_impressions(snapshot: Snapshot, items: ItemIndex) -> Impressions:
     """The impressions of a snapshot; those of items that are gone are left out."""
-    table = pyarrow.parquet.read_table(snapshot.path)
-    table = table.filter(pc.equal(table["type"], IMPRESSION))
+    table = pyarrow.parquet.read_table(snapshot.path, filters=[("type", "==", IMPRESSION)])
     if "position" not in table.column_names:  # a snapshot from before impressions were read
-        table = table.slice(0, 0).append_column("position", table["item_id"].slice(0, 0))
+        table = table.append_column("position", table["item_id"])  # no row
     rows = items.rows_of(table["item_id"].to_numpy())
     here = rows >= 0
     return Impressions(

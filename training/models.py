@@ -131,7 +131,7 @@ class RunMetric(models.Model):
     """One point of a curve: a loss or a metric at a step of a run."""
 
     run = models.ForeignKey(TrainingRun, on_delete=models.CASCADE, related_name="metrics")
-    name = models.CharField(max_length=60)  # tower/train_loss, tower/valid_loss, ranker/ndcg@10 …
+    name = models.CharField(max_length=60)  # tower/train_loss, tower/valid_ndcg, ranker/ndcg@10 …
     step = models.PositiveIntegerField()
     value = models.FloatField()
     at = models.DateTimeField(auto_now_add=True)

@@ -13,13 +13,12 @@ from ranking.rankers.examples import HISTORY, Examples, Rows
 from ranking.sources import union
 from ranking.sources.union import retrieve
 from ranking.state import RankingState
-from ranking.types import FloatArray, IntArray, InteractionLog, Query
-from training.splits import BoolArray, Fold, PastRequest, context_of
+from ranking.types import FloatArray, IntArray, InteractionLog
+from training.splits import QUERY, BoolArray, Fold, PastRequest, context_of
 
 TRIES = 4  # requests looked at for one that teaches something
 NEGATIVES = 120  # kept a request, drawn from the candidates
 POSITION = features.NAMES.index("position")
-QUERY = Query(catalog_slug="", log=False)
 
 
 def build_examples(

@@ -185,7 +185,7 @@ def segments(
     departments = np.array([_most(items.departments[request.picked]) for request in requests])
     numbers, counts = np.unique(departments[departments >= 0], return_counts=True)
     for number in numbers[np.argsort(-counts, kind="stable")[:CATEGORIES]].tolist():
-        some = items.categories[items.departments.tolist().index(number)]
+        some = items.categories[(items.departments == number).argmax()]
         name = items.category_names[some].split(" > ")[0]
         found[f"category {name}"] = departments == number
     return {name: chosen for name, chosen in found.items() if chosen.any()}

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet
 from django.conf import settings
@@ -24,14 +23,16 @@ from training.errors import TrainingFault
 IMPRESSION = "impression"  # the type of a row that is no interaction: an item of a slate, in view
 EXPORT_SQL = """
 COPY (
-    SELECT user_id, item_id, type, extract(epoch FROM "timestamp")::float8 AS moment,
-           NULL::smallint AS position, id
-    FROM catalog_interaction WHERE catalog_id = {catalog:d} AND NOT is_suspected
-    UNION ALL
-    SELECT user_id, item_ids[place + 1], '{impression}', extract(epoch FROM created_at)::float8,
-           place, NULL
-    FROM catalog_slatelog CROSS JOIN unnest(seen_positions) AS place
-    WHERE catalog_id = {catalog:d} AND user_id IS NOT NULL
+    SELECT user_id, item_id, type, moment, position FROM (
+        SELECT user_id, item_id, type, extract(epoch FROM "timestamp")::float8 AS moment,
+               NULL::smallint AS position, id
+        FROM catalog_interaction WHERE catalog_id = {catalog:d} AND NOT is_suspected
+        UNION ALL
+        SELECT user_id, item_ids[place + 1], '{impression}',
+               extract(epoch FROM created_at)::float8, place, NULL
+        FROM catalog_slatelog CROSS JOIN unnest(seen_positions) AS place
+        WHERE catalog_id = {catalog:d} AND user_id IS NOT NULL
+    ) AS done_and_seen
     ORDER BY user_id, moment, id, position
 ) TO STDOUT (FORMAT csv)
 """
@@ -41,7 +42,6 @@ COLUMNS = {
     "type": pa.string(),
     "timestamp": pa.float64(),  # seconds since the epoch
     "position": pa.int16(),  # on its slate, 0 = first; impressions only
-    "id": pa.int64(),  # of the interaction
 }
 
 
@@ -69,7 +69,7 @@ def take_snapshot(catalog: Catalog) -> Snapshot:
         buffer,
         read_options=pyarrow.csv.ReadOptions(column_names=list(COLUMNS)),
         convert_options=pyarrow.csv.ConvertOptions(column_types=COLUMNS),
-    ).drop_columns("id")
+    )
     folder = Path(settings.SNAPSHOT_DIR)
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     with tempfile.TemporaryDirectory(dir=folder) as staging:
@@ -91,8 +91,7 @@ def open_snapshot(digest: str) -> Snapshot:
 
 def read_log(snapshot: Snapshot, items: ItemIndex, catalog: Catalog) -> InteractionLog:
     """The snapshot in columns; interactions with items that are gone are left out."""
-    table = pyarrow.parquet.read_table(snapshot.path)
-    table = table.filter(pc.not_equal(table["type"], IMPRESSION))
+    table = pyarrow.parquet.read_table(snapshot.path, filters=[("type", "!=", IMPRESSION)])
     rows = items.rows_of(table["item_id"].to_numpy())
     chunk = table["type"].combine_chunks().dictionary_encode()
     words = chunk.dictionary.to_pylist()

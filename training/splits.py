@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from catalog.models import Catalog
 from ranking.context import HISTORY_LIMIT
-from ranking.types import DAY, SESSION_GAP, IntArray, InteractionLog, UserContext
+from ranking.types import DAY, SESSION_GAP, IntArray, InteractionLog, Query, UserContext
 from training.errors import TrainingFault
 
 LONGEST_WINDOW = 28 * DAY
@@ -25,6 +25,8 @@ NEWEST_WINDOWS = 4  # as long, from valid_start to test_start
 LEAVE_LAST = "leave-last-"
 TRAIN_GROUPS = 5  # of people, each of which in turn is one to learn ranking from
 MOST_LEFT_OUT = 50  # picks of each person
+
+QUERY = Query(catalog_slug="", log=False)  # a past request, asked again
 
 BoolArray = NDArray[np.bool_]
 

@@ -18,12 +18,11 @@ from ranking.state import RankingState, Recipe, usual_recipes
 from ranking.types import FloatArray, IntArray, InteractionLog, Query, UserContext
 from training import metrics
 from training.handle import RunHandle
-from training.splits import Fold, PastRequest, context_of, drawn
+from training.splits import QUERY, Fold, PastRequest, context_of, drawn
 
 REQUESTS = 1_000  # of the validation fold
 MOST_SCORES = 50_000_000  # items × requests, so that what `scores` gives fits into memory
 FADINGS = (1.0, 2.0, 4.0, 10.0, 1e9)  # steps; the last: an old pick counts like a new one
-QUERY = Query(catalog_slug="", log=False)
 MOST_INTERACTIONS = 300_000  # that a recipe is tried on; what is chosen is fitted on all
 Scorer = Callable[[UserContext], FloatArray]  # one score an item, higher is better. (N,)
 HalfArray = NDArray[np.float16]

@@ -79,5 +79,5 @@ def strongest_rows(scores: FloatArray, size: int) -> IntArray:
     """Rows of the largest positive scores, largest first, ties by row."""
     rows = np.flatnonzero(scores > 0)  # most sources score few items
     if len(rows) > size:
-        rows = rows[np.argpartition(-scores[rows], size - 1)[:size]] if size else rows[:0]
+        rows = rows[np.argpartition(-scores[rows], size)[:size]]
     return rows[np.lexsort((rows, -scores[rows]))]

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ranking.offers import LONG, LOOK_EVERY, OfferResponse, Offers
+from ranking.offers import LOOK_EVERY, RESPONSE_DAYS, OfferResponse, Offers
 from ranking.types import DAY
 from tests.ranking.worlds import NOW, log_of
 
@@ -38,7 +38,7 @@ def test_the_response_says_how_much_more_is_taken_on_offer() -> None:
     log = log_of(*on_offer, (1, 0, 10.0, 1.0), (1, 1, 70.0, 1.0), (2, 1, 400.0, 1.0))
     share, lift, time = OfferResponse.fit(log, found, 3, NOW).columns[0]
     overall = 6 / 8
-    looks, on = len(range(LOOK_EVERY, LONG, LOOK_EVERY)), 7  # 56, 63 … 98 days ago
+    looks, on = len(range(LOOK_EVERY, RESPONSE_DAYS, LOOK_EVERY)), 7  # 56, 63 … 98 days ago
     assert share == pytest.approx((6 + 5 * overall) / (7 + 5))
     assert time == pytest.approx(on / looks)
     assert lift == pytest.approx(np.log(6.5 / (on + 0.5)) - np.log(1.5 / (looks - on + 0.5)))

@@ -1,7 +1,14 @@
 """Decayed counts against values worked by hand."""
 
+from datetime import UTC, datetime
+
+import numpy as np
 import pytest
 
+from catalog.creation import create_catalog
+from catalog.events import ensure_months
+from catalog.models import Interaction, Item, User
+from ranking import serving
 from ranking.popularity import Popularity
 from ranking.types import DAY
 from tests.ranking.worlds import NOW, log_of
@@ -16,3 +23,20 @@ def test_only_what_was_known_at_the_moment_counts() -> None:
     log = log_of((1, 0, 9.0, 1.0), (2, 1, 4.0, 1.0))
     then = Popularity.fit(log, 3, NOW - 5 * DAY)
     assert then.counts[2] == pytest.approx([0.5 ** (4 / 90), 0, 0])
+
+
+@pytest.mark.django_db
+def test_a_pick_of_thirty_years_ago_has_faded_and_breaks_nothing(own_folders: None) -> None:
+    catalog = create_catalog("films", kind="product")
+    items = [Item.objects.create(catalog=catalog, external_id=name, title=name) for name in "ab"]
+    user = User.objects.create(username="ann")
+    moments = [datetime(1997, 9, 20, tzinfo=UTC), datetime.now(UTC)]
+    ensure_months(moments)
+    for item, moment in zip(items, moments, strict=True):
+        Interaction.objects.create(
+            catalog=catalog, user=user, item=item, type="purchase", timestamp=moment
+        )
+    state, _ = serving.current(catalog)
+    old, new = state.popularity.blend[state.items.rows_of(np.array([item.pk for item in items]))]
+    assert new == pytest.approx(1.0, abs=1e-3)
+    assert old < 1e-20

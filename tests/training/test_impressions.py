@@ -56,13 +56,13 @@ def test_a_snapshot_holds_what_was_in_view_beside_what_was_done(own_folders: Non
         seen_positions=[0, 2],
     )
     SlateLog.objects.filter(pk=slate.pk).update(created_at=moment)
+    index = replace(item_index(4), ids=np.array([item.pk for item in items]))
+    assert len(read_log(take_snapshot(catalog), index, catalog)) == 0  # looked, and did nothing
     ensure_months([moment])
     Interaction.objects.create(
         catalog=catalog, user=user, item=items[3], type="purchase", timestamp=moment
     )
     snapshot = take_snapshot(catalog)
-    index = item_index(4)
-    index = replace(index, ids=np.array([item.pk for item in items]))
     seen = read_impressions(snapshot, index)
     assert seen.rows.tolist() == [3, 1]
     assert seen.positions.tolist() == [0, 2]
