@@ -1,0 +1,37 @@
+"""The dashboard: curves and bars."""
+
+from datetime import date
+
+from recsite.dashboard.charts import BAR_HEIGHT, bars, curve_charts
+
+
+class TestCharts:
+    def test_one_chart_for_both_losses(self) -> None:
+        charts = curve_charts(
+            [
+                ("tower/train_loss", 0, 2.0),
+                ("tower/train_loss", 10, 1.0),
+                ("tower/valid_loss", 10, 1.5),
+            ]
+        )
+        assert [chart.title for chart in charts] == ["tower loss"]
+        train, valid = charts[0].curves
+        assert (train.name, valid.name) == ("train loss", "valid loss")
+        assert train.points == "46.0,10.0 350.0,164.0"  # from the upper left to the lower right
+        assert [tick.text for tick in charts[0].y_ticks] == ["1", "1.5", "2"]
+
+    def test_no_number_draws_nothing_and_one_point_draws_a_dot(self) -> None:
+        assert curve_charts([("loss", 0, float("nan"))]) == []
+        chart = curve_charts([("loss", 3, 0.5), ("loss", 4, float("inf"))])[0]
+        assert chart.curves[0].steps == [(3, 0.5)]
+
+    def test_long_curves_are_thinned_and_keep_their_end(self) -> None:
+        curve = curve_charts([("loss", step, step) for step in range(10_000)])[0].curves[0]
+        assert len(curve.steps) <= 162
+        assert curve.steps[-1] == (9_999, 9_999)
+
+    def test_bars_fill_the_height(self) -> None:
+        today = date(2026, 1, 2)
+        drawn = bars([(today, 0), (today, 1), (today, 1000)])
+        assert [bar.height for bar in drawn] == ["0.0", "1.5", f"{BAR_HEIGHT:.1f}"]
+        assert bars([]) == []

@@ -1,0 +1,91 @@
+"""The dashboard: models, promotion, roll-back."""
+
+from pathlib import Path
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from catalog.models import Catalog, User
+from ranking.bundle import bundle_path
+from tests.recsite.dashboard.helpers import registered
+from training import registry
+from training.models import Promotion
+
+
+class TestModels:
+    def test_promote_needs_a_reason(self, staff: Client, shop: Catalog, tmp_path: Path) -> None:
+        version = registered(shop, tmp_path, 0.1)
+        address = reverse("dashboard:promote", args=["shop", version.bundle_id])
+        answer = staff.post(address, {"reason": " "})
+        assert answer.status_code == 422
+        assert "Say why" in answer.content.decode()
+        assert not Promotion.objects.exists()
+
+    def test_promote_and_roll_back(
+        self, staff: Client, shop: Catalog, tmp_path: Path, admin: User
+    ) -> None:
+        first, second = registered(shop, tmp_path, 0.1), registered(shop, tmp_path, 0.11)
+        for version in (first, second):
+            address = reverse("dashboard:promote", args=["shop", version.bundle_id])
+            answer = staff.post(address, {"reason": "It is better."}, follow=True)
+            assert f"{version.bundle_id} is live." in answer.content.decode()
+        shop.refresh_from_db()
+        assert shop.live_bundle == second.bundle_id
+        form = {"reason": "No.", "live": second.bundle_id}
+        answers = [staff.post(reverse("dashboard:roll-back", args=["shop"]), form) for _ in "12"]
+        assert [answer.status_code for answer in answers] == [302, 422]  # twice sent, done once
+        assert "Another model is live by now." in answers[1].content.decode()
+        shop.refresh_from_db()
+        assert shop.live_bundle == first.bundle_id
+        change = Promotion.objects.latest("at")
+        assert (change.kind, change.reason, change.by) == ("roll-back", "No.", admin)
+
+    def test_the_gate_blocks_and_says_why(
+        self, staff: Client, shop: Catalog, tmp_path: Path
+    ) -> None:
+        good, bad = registered(shop, tmp_path, 0.2), registered(shop, tmp_path, 0.1)
+        registry.promote(good, None, "first")
+        address = reverse("dashboard:promote", args=["shop", bad.bundle_id])
+        assert "worse beyond its interval" in staff.get(address).content.decode()
+        refused = staff.post(address, {"reason": "I like it"})
+        assert refused.status_code == 422
+        assert "I like it" in refused.content.decode()  # what was typed is not lost
+        shop.refresh_from_db()
+        assert shop.live_bundle == good.bundle_id
+        staff.post(address, {"reason": "I like it", "force": "yes"})
+        shop.refresh_from_db()
+        assert shop.live_bundle == bad.bundle_id
+
+    def test_a_corrupt_bundle_is_refused(
+        self, staff: Client, shop: Catalog, tmp_path: Path
+    ) -> None:
+        version = registered(shop, tmp_path, 0.1)
+        (bundle_path(version.bundle_id) / "a.safetensors").write_bytes(b"x")
+        address = reverse("dashboard:promote", args=["shop", version.bundle_id])
+        assert "is no safetensors file" in staff.get(address).content.decode()
+        answer = staff.post(address, {"reason": "r", "force": "yes"})
+        assert answer.status_code == 422
+        shop.refresh_from_db()
+        assert shop.live_bundle == ""
+
+    def test_a_bundle_of_another_catalog_is_404(
+        self, staff: Client, shop: Catalog, tmp_path: Path
+    ) -> None:
+        version = registered(shop, tmp_path, 0.1)
+        Catalog.objects.create(slug="news", name="N", item_kind="article")
+        address = reverse("dashboard:promote", args=["news", version.bundle_id])
+        assert staff.post(address, {"reason": "r"}).status_code == 404
+
+    def test_differences_from_the_live_one(
+        self, staff: Client, shop: Catalog, tmp_path: Path
+    ) -> None:
+        live, newer = registered(shop, tmp_path, 0.2), registered(shop, tmp_path, 0.25)
+        registry.promote(live, None, "first")
+        answer = staff.get(reverse("dashboard:catalog-models", args=["shop"]))
+        rows = {row.version.pk: row for row in answer.context["rows"]}
+        measured = rows[newer.pk].measured[0]
+        assert measured.difference == pytest.approx(0.05)
+        assert measured.is_clear  # .2 lies below .24 … .26
+        assert rows[live.pk].measured[0].difference is None
+        assert "+0.0500" in answer.content.decode()
