@@ -24,14 +24,21 @@ from ranking.rerank import DIVERSITY
 from ranking.sources import union
 from ranking.sources.union import retrieve
 from ranking.state import RankingState
-from ranking.types import InteractionLog, Query
+from ranking.types import FloatArray, IntArray, InteractionLog, Query
 from training import metrics
-from training.fit_ranker import NAMES, RankerLimits, choose_trust, compare_rankers, examples_of
+from training.fit_ranker import (
+    NAMES,
+    RankerLimits,
+    best_prior,
+    choose_trust,
+    compare_rankers,
+    examples_of,
+)
 from training.handle import RunHandle
 from training.splits import QUERY, PastRequest, Split, context_of, drawn
 from training.tune import slate_ndcg
 
-PEOPLE = 1_000  # requests of the validation fold, at most
+PEOPLE = 2_000  # requests of the validation fold, at most
 SLATE = 100
 GROUPS: dict[str, tuple[str, ...]] = {  # feature group → how the names of its features begin
     "the item in the history": ("item_", "in_last_session"),
@@ -79,7 +86,7 @@ def source_recall(
 class Part:
     """One thing that is taken away, and what is left."""
 
-    kind: str  # source, features, ranker or stage
+    kind: str  # source, features, ranker or stage; nothing: what chance alone does
     name: str
     state: RankingState
     of_trees: bool  # compared with the trees alone, not with all rankers together
@@ -108,7 +115,7 @@ def ablate(
         rows = source_recall(handle, whole, log, requests)
         for row in rows:
             handle.log(told(row))
-        for part in _parts(handle, whole, alone, learned.trees, train, usual):
+        for part in _parts(handle, whole, alone, learned.trees, train, valid, usual):
             handle.stage(f"without {part.name}", 0.9)
             less = slate_ndcg(part.state, log, requests, part.query, handle.check)
             rows.append(_row(part, bases[part.of_trees], less))
@@ -122,13 +129,17 @@ def _parts(
     alone: RankingState,
     config: GbdtConfig,
     train: Examples,
+    valid: Examples,
     usual: Query,
 ) -> Iterator[Part]:
-    def regrown(*left_out: str) -> RankingState:
+    def regrown(*left_out: str, seed: int = handle.seed) -> RankingState:
         less = replace(config, left_out=(*config.left_out, *left_out))
-        ranker = GbdtRanker.fit(train, None, NAMES, less, handle.seed, lambda *_: handle.check())
+        if config.prior.feature.startswith(left_out):
+            less = replace(less, prior=best_prior(whole, valid, left_out))
+        ranker = GbdtRanker.fit(train, None, NAMES, less, seed, lambda *_: handle.check())
         return replace(alone, ranker=Ensemble({"gbdt": ranker}, {"gbdt": 1.0}))
 
+    yield Part("nothing", "another seed", regrown(seed=handle.seed + 1), True, usual)
     for stage in (DIVERSITY, NEAR_DUPLICATES, LEAD_IN):
         yield Part("stage", stage, whole, False, replace(usual, without=(stage,)))
     assert isinstance(whole.ranker, Ensemble)
@@ -137,11 +148,21 @@ def _parts(
             rest = {other: part for other, part in whole.ranker.shares.items() if other != name}
             less = Ensemble(whole.ranker.members, rest)
             yield Part("ranker", name, replace(whole, ranker=less), False, usual)
+    told = tuple(NAMES[place] for place in tells_apart(train.features))
     for name in union.NAMES:
-        less_query = replace(usual, without=(name,))
-        yield Part("source", name, regrown(f"{name}_score", f"{name}_rank"), True, less_query)
+        columns = (f"{name}_score", f"{name}_rank")
+        if any(each.startswith(columns) for each in told):
+            less_query = replace(usual, without=(name,))
+            yield Part("source", name, regrown(*columns), True, less_query)
     for name, begins in GROUPS.items():
-        yield Part("features", name, regrown(*begins), True, usual)
+        if any(each.startswith(begins) for each in told):
+            yield Part("features", name, regrown(*begins), True, usual)
+
+
+def tells_apart(features: FloatArray) -> IntArray:
+    """The columns in which not all rows are the same. (M, F) → (C,)"""
+    low, high = np.fmin.reduce(features), np.fmax.reduce(features)  # NaN only where all are
+    return np.flatnonzero((low < high) | (np.isnan(features).any(axis=0) & ~np.isnan(low)))
 
 
 def _row(part: Part, base: NDArray[np.float64], less: NDArray[np.float64]) -> dict[str, Any]:

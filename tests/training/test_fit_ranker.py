@@ -7,12 +7,12 @@ from typing import cast
 import numpy as np
 import pytest
 
-from ranking.rankers.examples import Rows
+from ranking.rankers.examples import HISTORY, Examples, Rows
 from ranking.state import TRUSTED_AFTER
 from ranking.types import DAY, FloatArray
 from tests.ranking.worlds import NOW, item_index, log_of, state
 from tests.training.test_fit_tower import Silent
-from training.fit_ranker import LEAST_OF_FEW, choose_trust
+from training.fit_ranker import LEAST_OF_FEW, NAMES, best_prior, choose_trust
 from training.handle import RunHandle
 from training.splits import Moments, time_split
 
@@ -49,3 +49,26 @@ def test_with_few_newcomers_the_usual_holds(tmp_path: Path) -> None:
     split = time_split(log, MOMENTS, repeats=True)
     handle = cast(RunHandle, Silent(tmp_path))
     assert choose_trust(handle, lambda: state(log), log, split, Knows(1.0)) == TRUSTED_AFTER
+
+
+def test_trees_start_from_the_best_table_that_they_may_see() -> None:
+    features = np.zeros((4, len(NAMES)), dtype=np.float32)
+    features[:, NAMES.index("covisit_score")] = (0.4, 0.3, 0.2, 0.1)
+    features[:, NAMES.index("markov_score")] = (0.1, 0.2, 0.3, 0.4)
+    features[:, NAMES.index("ease_score")] = (0.1, 0.4, 0.2, 0.3)
+    picked = np.array([0, 0, 0, 1])
+    valid = Examples(
+        features,
+        picked.astype(np.float32),
+        np.array([4]),
+        np.arange(4),
+        picked.astype(np.uint8),
+        np.full((1, HISTORY), -1),
+    )
+    new_things, groceries = (
+        replace(state(log_of((0, 0, 1.0, 1.0))), repeat_consumption=repeats) for repeats in (False, True)
+    )
+    assert best_prior(new_things, valid).feature == "markov_score"
+    assert best_prior(new_things, valid, ("markov_",)).feature == "ease_score"
+    assert best_prior(groceries, valid).feature == "item_long"
+    assert best_prior(groceries, valid, ("item_",)).feature == "markov_score"
