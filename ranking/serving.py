@@ -105,9 +105,10 @@ def prepare_process() -> None:
 
 def _warm_up() -> None:
     try:
-        vector_of_query("warm up")
         for catalog in Catalog.objects.ready():
-            current(catalog)
+            _, encoder = current(catalog)
+            if encoder is not None:
+                vector_of_query("warm up", encoder)
     except DatabaseError:  # no database yet: the first request will load instead
         logger.warning("Nothing was loaded ahead of the first request.", exc_info=True)
     finally:
@@ -126,10 +127,10 @@ def forget_all() -> None:
         _slots.clear()
 
 
-def vector_of_query(text: str) -> FloatArray | None:
-    """The query's vector; None where no encoder can be loaded, so that words still find."""
+def vector_of_query(text: str, encoder: EncoderVersion) -> FloatArray | None:
+    """The query's vector; None where the encoder cannot be loaded, so that words still find."""
     try:
-        return query_vector(text)
+        return query_vector(text, encoder)
     except RankingFault as fault:
         logger.warning("Searching by words alone: %s", fault)
         return None
@@ -159,28 +160,33 @@ def _refresh(catalog: Catalog, slot: _Slot) -> None:
     """Bring a slot up to date with its catalog's row: items, bundle, popularity."""
     began = time.monotonic()
     old = slot.state
-    if old is None or slot.items_version != catalog.items_version:
-        slot.encoder = _encoder_version()
-        items = ItemIndex.load(catalog, slot.encoder)
-    else:
-        items = old.items
-    if (
-        old is not None
-        and items is old.items
-        and catalog.live_bundle in (old.bundle_id, slot.refused)
-    ):
+    same_items = old is not None and slot.items_version == catalog.items_version
+    if same_items and old is not None and catalog.live_bundle in (old.bundle_id, slot.refused):
         state = replace(old, **_dials(catalog))  # only time has passed
     else:
         bundle = _open(catalog, slot, old)
+        encoder = encoder_of(bundle)
+        if old is not None and same_items and encoder == slot.encoder:
+            items = old.items
+        else:
+            items = ItemIndex.load(catalog, encoder)
+        slot.encoder = encoder
         state = state_from_bundle(bundle, items, catalog) if bundle else bare_state(items, catalog)
-    slot.state = replace(state, popularity=_count(catalog, state.popularity, items))
+    slot.state = replace(state, popularity=_count(catalog, state.popularity, state.items))
     slot.items_version = catalog.items_version
     slot.counted_at = time.monotonic()
     slot.not_before = slot.counted_at + REST * (slot.counted_at - began)
 
 
-def _encoder_version() -> EncoderVersion | None:
-    """The row of the configured encoder, or None before its first use or without its files."""
+def encoder_of(bundle: Bundle | None) -> EncoderVersion | None:
+    """The encoder whose vectors a bundle is served with: the learned one that it was trained on.
+
+    Otherwise the configured one; None before its first use, or without its files.
+    """
+    if bundle is not None:
+        learned = EncoderVersion.objects.learned().filter(digest=bundle.meta.encoder_digest)
+        if version := learned.first():
+            return version
     try:
         digest = load_encoder().digest
     except RankingFault as fault:

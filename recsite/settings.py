@@ -96,6 +96,7 @@ except EnvError as error:
     raise SetupFault(f"{error}. Correct the environment variable and start again.") from None
 
 BUNDLE_DIR = VAR_DIR / "bundles"
+ENCODER_DIR = VAR_DIR / "encoders"
 RUN_DIR = VAR_DIR / "runs"
 SNAPSHOT_DIR = VAR_DIR / "snapshots"
 IMPORT_REPORT_DIR = VAR_DIR / "imports"

@@ -14,14 +14,15 @@ import numpy as np
 from catalog.models import Catalog
 from ranking import features
 from ranking.device import one_thread
+from ranking.item_index import ItemIndex
 from ranking.rankers.examples import Examples
 from ranking.rankers.gbdt import GbdtRanker
 from ranking.serving import bare_state
 from ranking.sources import union
+from training.encoders import choose_encoder
 from training.errors import TrainingFault
 from training.evaluation import evaluate_state
 from training.fit_ranker import LEAST_VISITS, ranker_config
-from training.items import catalog_items
 from training.negatives import fold_examples
 from training.snapshot import read_log, take_snapshot
 from training.splits import Moments, split_by_time, time_split
@@ -48,7 +49,7 @@ def backtest(
     TrainingFault
         The log does not reach back that far.
     """
-    items = catalog_items(catalog)
+    items = ItemIndex.load(catalog, choose_encoder(catalog))
     log = read_log(take_snapshot(catalog), items, catalog)
     split = split_by_time(log, catalog)
     window = split.end - split.test_start

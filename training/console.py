@@ -1,13 +1,14 @@
 """Runs on the command line: follow one with progress lines, find a catalog or a run by its name."""
 
+import json
 import shutil
 import signal
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from django.core.management.base import CommandError
+from django.core.management.base import CommandError, CommandParser
 
 from catalog.models import Catalog
 from ranking.errors import RankingFault
@@ -37,6 +38,47 @@ def find_run(text: str) -> TrainingRun:
     if run is None:
         raise CommandError(f"There is no run {text!r}; the dashboard lists them.")
     return run
+
+
+def add_run_arguments(parser: CommandParser, names: str) -> None:
+    """--param and --seed of a command that carries out a run."""
+    parser.add_argument(
+        "--param",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help=f"such as steps=100; repeatable. Names: {names}",
+    )
+    parser.add_argument("--seed", type=int, default=1)
+
+
+def carry_out(
+    catalog: Catalog, kind: str, options: Mapping[str, Any], say: Callable[[str], None]
+) -> TrainingRun:
+    """A run with the options of `add_run_arguments`, in a process of its own, watched to its end.
+
+    Raises
+    ------
+    CommandError
+        Another such run is going on, or this one did not succeed.
+    """
+    parameters = dict(_parameter(text) for text in options["param"])
+    try:
+        run, lease = create_claimed(catalog, kind, owner_name(), parameters, options["seed"])
+    except TrainingFault as fault:
+        raise CommandError(str(fault)) from fault
+    return follow(run, lease, say)
+
+
+def _parameter(text: str) -> tuple[str, Any]:
+    """NAME=VALUE; the value is read as JSON where it is JSON, else as text."""
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        raise CommandError(f"--param {text!r} is not NAME=VALUE.")
+    try:
+        return name, json.loads(value)
+    except json.JSONDecodeError:
+        return name, value
 
 
 @contextmanager

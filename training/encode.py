@@ -5,8 +5,8 @@ import time
 from django.utils import timezone
 from pgvector import HalfVector
 
-from catalog.models import Item, ItemVector
-from ranking.encoder import ensure_vector_index, load_encoder, register_version
+from catalog.models import EncoderVersion, Item, ItemVector
+from ranking.encoder import ensure_vector_index, load_encoder
 from training.handle import RunHandle
 from training.turns import turn_to_encode
 
@@ -14,16 +14,15 @@ BATCH = 512  # items read, encoded and written at once
 ANNOUNCE_EVERY = 5.0  # seconds between two signals to the site that there is something new
 
 
-def encode(handle: RunHandle) -> None:
+def encode(handle: RunHandle, version: EncoderVersion) -> None:
     """Encode in batches, newest items first; each batch is on the site seconds later."""
     with turn_to_encode(handle):
-        _encode(handle)
+        _encode(handle, version)
 
 
-def _encode(handle: RunHandle) -> None:
+def _encode(handle: RunHandle, version: EncoderVersion) -> None:
     handle.stage("loading the encoder", 0.0)
-    encoder = load_encoder()
-    version = register_version(encoder)
+    encoder = load_encoder(version)
     handle.record(device=str(encoder.device), dtype=str(encoder.dtype))
     waiting = Item.objects.filter(catalog=handle.catalog).without_vector(version)
     ids = list(waiting.order_by("-id").values_list("pk", flat=True))

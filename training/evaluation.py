@@ -25,7 +25,7 @@ from ranking.filters import allowed_items
 from ranking.item_index import ItemIndex
 from ranking.pipeline import Trace, rank
 from ranking.rerank import diversify
-from ranking.serving import state_from_bundle
+from ranking.serving import encoder_of, state_from_bundle
 from ranking.sources.tower import tower
 from ranking.state import RankingState
 from ranking.types import FloatArray, IntArray, InteractionLog, UserContext
@@ -33,11 +33,11 @@ from training import metrics
 from training.ablation import ablate
 from training.baselines import tuned_baselines
 from training.encode import encode
+from training.encoders import choose_encoder
 from training.errors import TrainingFault
 from training.fit import Limits, fit_pipeline, fit_sources
 from training.handle import RunHandle
 from training.impressions import read_impressions, with_impressions
-from training.items import catalog_items
 from training.report import PIPELINE, Ranked, report, table
 from training.snapshot import open_snapshot, read_log, take_snapshot
 from training.splits import (
@@ -207,19 +207,21 @@ def evaluate_catalog(
     ranks_folder: Path | None = None,
     peers: Peers | None = None,
     limits: Limits | None = None,
+    encoder: str = "",
 ) -> dict[str, Any]:
     """Evaluate a catalog's pipeline on a split that its models never saw.
 
-    By time, a live bundle is evaluated on its own snapshot and split; without one, with `fresh`,
-    and on any other split, a pipeline is fitted first, and thrown away afterwards.
+    By time, a live bundle is evaluated on its own snapshot and split; without one, with `fresh` or
+    an `encoder` (see `choose_encoder`), and on any other split, a pipeline is fitted first, and
+    thrown away afterwards.
     """
     catalog = handle.catalog
     fit_seconds, bundle = 0.0, ""
-    if catalog.live_bundle and split_name == "time" and not fresh:
+    if catalog.live_bundle and split_name == "time" and not fresh and not encoder:
         state, log, split = _live(catalog)
         bundle = catalog.live_bundle
     else:
-        items, log, split = prepare(handle, split_name)
+        items, log, split = prepare(handle, split_name, encoder)
         began = time.perf_counter()
         state = fit_pipeline(handle, catalog, items, log, split, limits or Limits())
         fit_seconds = time.perf_counter() - began
@@ -243,11 +245,14 @@ def evaluate_catalog(
     return {"catalog": catalog.slug, "bundle": bundle, **result}
 
 
-def prepare(handle: RunHandle, split_name: str) -> tuple[ItemIndex, InteractionLog, Split]:
+def prepare(
+    handle: RunHandle, split_name: str, encoder: str = ""
+) -> tuple[ItemIndex, InteractionLog, Split]:
     """The catalog's items, all of them encoded, its log as it is now, and the split of it."""
+    version = choose_encoder(handle.catalog, encoder)
     with handle.part(0.0, 0.05):
-        encode(handle)
-    items = catalog_items(handle.catalog)
+        encode(handle, version)
+    items = ItemIndex.load(handle.catalog, version)
     snapshot = take_snapshot(handle.catalog)
     log = read_log(snapshot, items, handle.catalog)
     split = with_impressions(
@@ -258,10 +263,10 @@ def prepare(handle: RunHandle, split_name: str) -> tuple[ItemIndex, InteractionL
 
 
 def ablate_catalog(
-    handle: RunHandle, split_name: str, limits: Limits | None = None
+    handle: RunHandle, split_name: str, limits: Limits | None = None, encoder: str = ""
 ) -> list[dict[str, Any]]:
     """What each part of a catalog's pipeline is worth on the validation fold of a split."""
-    items, log, split = prepare(handle, split_name)
+    items, log, split = prepare(handle, split_name, encoder)
     limits = limits or Limits()
     state = fit_sources(handle, handle.catalog, items, log, split, limits.epochs)
     return ablate(handle, state, log, split, limits.ranker)
@@ -270,7 +275,7 @@ def ablate_catalog(
 def _live(catalog: Catalog) -> tuple[RankingState, InteractionLog, Split]:
     """The live bundle, and what it was measured on when it was trained."""
     bundle = open_bundle(catalog.live_bundle, catalog.slug)
-    items = catalog_items(catalog)
+    items = ItemIndex.load(catalog, encoder_of(bundle))
     snapshot = open_snapshot(bundle.meta.snapshot_digest)
     log = read_log(snapshot, items, catalog)
     moments = Moments(**bundle.meta.parameters["split"])

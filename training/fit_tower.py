@@ -1,18 +1,16 @@
 """Training of the user tower: next-item prediction over everybody's sequences."""
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from ranking.item_index import ItemIndex
 from ranking.types import IntArray, InteractionLog
 from ranking.user_tower import TowerConfig, UserTower, gap_buckets
+from training import checkpoint
 from training.handle import RunHandle
 from training.losses import full_softmax, sampled_softmax
 from training.splits import BoolArray
@@ -129,8 +127,7 @@ class TowerTrainer:
         )
         counts = np.bincount(log.rows[known], minlength=len(items)) + 1.0
         self.draw = torch.from_numpy(counts**0.75 / (counts**0.75).sum())  # (N,) q of a negative
-        self.epoch, self.best, self.bad_epochs = 0, -1.0, 0
-        self.best_weights: dict[str, Tensor] = {}
+        self.standing = checkpoint.Standing()
 
     def states(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """What the tower makes of the history before each step that is asked for, and that step.
@@ -166,9 +163,10 @@ class TowerTrainer:
     def run_epoch(self, pieces: list[IntArray], handle: RunHandle) -> float:
         """One pass over the training sequences; the mean loss."""
         self.tower.train()
-        generator = torch.Generator().manual_seed(self.seed * 1_000 + self.epoch)
-        torch.manual_seed(self.seed * 1_000 + self.epoch)  # dropout: the same after a resume
-        order = shuffled(pieces, self.training.batch, self.seed * 1_000 + self.epoch)
+        seed = self.seed * 1_000 + self.standing.done
+        generator = torch.Generator().manual_seed(seed)
+        torch.manual_seed(seed)  # dropout: the same after a resume
+        order = shuffled(pieces, self.training.batch, seed)
         losses = []
         for batch in batches(self.log, pieces, self.training.batch, order, self.known):
             handle.check()
@@ -178,7 +176,7 @@ class TowerTrainer:
             torch.nn.utils.clip_grad_norm_(self.tower.parameters(), self.training.clip)
             self.optimiser.step()
             losses.append(float(loss.detach()))
-        self.epoch += 1
+        self.standing.done += 1
         return float(np.mean(losses))
 
     @torch.no_grad()
@@ -204,49 +202,9 @@ class TowerTrainer:
                 break
         return float(torch.cat(gains).mean())
 
-    def note(self, quality: float) -> None:
-        """Remember the best weights, and for how long there were no better ones."""
-        if quality > self.best:
-            self.best, self.bad_epochs = quality, 0
-            self.best_weights = {
-                name: value.clone() for name, value in self.tower.state_dict().items()
-            }
-        else:
-            self.bad_epochs += 1
-
-    def save(self, folder: Path) -> None:
-        """Write a checkpoint; safetensors and JSON, whole or not at all."""
-        tensors = {f"now.{name}": value for name, value in self.tower.state_dict().items()}
-        tensors |= {f"best.{name}": value for name, value in self.best_weights.items()}
-        for key, slots in self.optimiser.state_dict()["state"].items():
-            tensors |= {f"adam.{key}.{name}": value for name, value in slots.items()}
-        standing = {"epoch": self.epoch, "best": self.best, "bad_epochs": self.bad_epochs}
-        staging = folder / "tower.checkpoint.new"
-        save_file(tensors, staging, metadata={"standing": json.dumps(standing)})
-        staging.rename(folder / "tower.checkpoint")
-
-    def resume(self, folder: Path) -> bool:
-        """Go on from the last checkpoint; False if there is none."""
-        path = folder / "tower.checkpoint"
-        if not path.exists():
-            return False
-        tensors = load_file(path)
-        standing = json.loads(_metadata(path)["standing"])
-        self.tower.load_state_dict(_part(tensors, "now."))
-        self.best_weights = _part(tensors, "best.")
-        adam = self.optimiser.state_dict()
-        adam["state"] = {}
-        for name, value in _part(tensors, "adam.").items():
-            key, slot = name.split(".", 1)
-            adam["state"].setdefault(int(key), {})[slot] = value
-        self.optimiser.load_state_dict(adam)
-        self.epoch, self.best = standing["epoch"], standing["best"]
-        self.bad_epochs = standing["bad_epochs"]
-        return True
-
     def finish(self) -> UserTower:
         """The tower with its best weights."""
-        self.tower.load_state_dict(self.best_weights)
+        checkpoint.restore_best(self.tower, self.standing)
         return self.tower.eval()
 
 
@@ -254,22 +212,6 @@ def epochs_for(pieces: list[IntArray]) -> int:
     """How often to read these sequences at most, so that a large log takes no longer than most."""
     steps = sum(map(len, pieces))
     return int(np.clip(STEPS // max(steps, 1), LEAST_EPOCHS, MOST_EPOCHS))
-
-
-def _part(tensors: dict[str, Tensor], head: str) -> dict[str, Tensor]:
-    """The tensors whose names begin with `head`, without it."""
-    return {
-        name.removeprefix(head): value for name, value in tensors.items() if name.startswith(head)
-    }
-
-
-def _metadata(path: Path) -> dict[str, str]:
-    """The header's own key-value part of a safetensors file."""
-    with path.open("rb") as file:
-        size = int.from_bytes(file.read(8), "little")
-        header = json.loads(file.read(size))
-    found: dict[str, str] = header["__metadata__"]
-    return found
 
 
 def fit_tower(
@@ -285,21 +227,23 @@ def fit_tower(
     length = trainer.config.length
     pieces = sequences(log, known, length)  # positions in the trainer's own log
     held = sequences(log, until, length, until & ~known)[:2_000]
-    if trainer.resume(handle.folder):
-        handle.log(f"Tower: resumed after epoch {trainer.epoch}.")
+    path = handle.folder / "tower.checkpoint"
+    standing = trainer.standing = checkpoint.resume(path, trainer.tower, trainer.optimiser)
+    if standing.done:
+        handle.log(f"Tower: resumed after epoch {standing.done}.")
     epochs = training.epochs or epochs_for(pieces)
     handle.log(
         f"Tower: {len(pieces):,} sequences, {len(held):,} to validate; at most "
         f"{epochs} epochs, in batches of {training.batch}"
     )
-    while trainer.epoch < epochs and trainer.bad_epochs < training.patience and pieces:
-        share = trainer.epoch / epochs
-        handle.stage(f"tower, epoch {trainer.epoch + 1}", 0.05 + 0.45 * share)
+    while standing.done < epochs and standing.bad < training.patience and pieces:
+        share = standing.done / epochs
+        handle.stage(f"tower, epoch {standing.done + 1}", 0.05 + 0.45 * share)
         train_loss = trainer.run_epoch(pieces, handle)
-        quality = trainer.validate(held, until & ~known) if held else float(trainer.epoch)
-        trainer.note(quality)
-        handle.metric("tower/train_loss", trainer.epoch, train_loss)
-        handle.metric("tower/valid_ndcg", trainer.epoch, quality)
-        handle.log(f"Tower: epoch {trainer.epoch}: loss {train_loss:.4f}, nDCG {quality:.4f}")
-        trainer.save(handle.folder)
+        quality = trainer.validate(held, until & ~known) if held else float(standing.done)
+        standing.note(quality, trainer.tower)
+        handle.metric("tower/train_loss", standing.done, train_loss)
+        handle.metric("tower/valid_ndcg", standing.done, quality)
+        handle.log(f"Tower: epoch {standing.done}: loss {train_loss:.4f}, nDCG {quality:.4f}")
+        checkpoint.save(path, trainer.tower, trainer.optimiser, standing)
     return trainer.finish()

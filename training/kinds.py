@@ -1,13 +1,15 @@
 """What carries out each kind of run. Importing this imports torch: only a run's process does."""
 
 from ranking.bundle import open_bundle
-from ranking.encoder import load_encoder
 from training.encode import encode
+from training.encoders import choose_encoder
 from training.evaluation import evaluate_run
 from training.execute import Kinds
+from training.finetune import finetune
 from training.handle import RunHandle
 from training.leases import fenced
 from training.models import TrainingRun
+from training.pretrain import pretrain
 from training.registry import promote_if_first, register
 from training.train import train
 
@@ -25,12 +27,15 @@ def train_and_register(handle: RunHandle) -> None:
 
 def encode_and_record(handle: RunHandle) -> None:
     """Encode what is new or changed, and note by which encoder: training/refresh.py asks for it."""
-    encode(handle)
-    handle.record(encoder=load_encoder().digest)
+    version = choose_encoder(handle.catalog)
+    encode(handle, version)
+    handle.record(encoder=version.digest)
 
 
 KINDS: Kinds = {
     TrainingRun.Kind.TRAIN: train_and_register,
     TrainingRun.Kind.ENCODE: encode_and_record,
     TrainingRun.Kind.EVALUATE: evaluate_run,
+    TrainingRun.Kind.PRETRAIN: pretrain,
+    TrainingRun.Kind.FINETUNE: finetune,
 }

@@ -10,7 +10,7 @@ from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from catalog.models import Catalog
+from catalog.models import Catalog, EncoderVersion
 
 
 class RunState(models.TextChoices):
@@ -60,6 +60,8 @@ class TrainingRun(models.Model):
         TRAIN = "train"
         ENCODE = "encode"
         EVALUATE = "evaluate"
+        PRETRAIN = "pretrain"
+        FINETUNE = "finetune"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4)
     catalog = models.ForeignKey(Catalog, on_delete=models.CASCADE, related_name="runs")
@@ -167,6 +169,9 @@ class ModelVersion(models.Model):
     run = models.ForeignKey(TrainingRun, on_delete=models.SET_NULL, null=True, blank=True)
     parent = models.ForeignKey("self", on_delete=models.SET_NULL, null=True, blank=True)
     metrics = models.JSONField(default=dict)  # as training/evaluation.py reports them
+    encoder = models.ForeignKey(  # whose vectors it was trained on
+        EncoderVersion, on_delete=models.SET_NULL, null=True, blank=True
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     objects = ModelVersionQuerySet.as_manager()

@@ -1,7 +1,8 @@
 """Keep the items' vectors up to date: see what is new or changed, queue a run that encodes it.
 
-Nothing here imports torch, so which encoder is the current one is read from the last run that
-encoded: it notes the settings that it worked under and the digest of the encoder that it loaded.
+The current encoder is the live model's own, where it has learned one; else the one of the settings.
+Nothing here imports torch, so which one that is is read from the last run that encoded: it notes
+the settings that it worked under and the digest of the encoder that it loaded.
 """
 
 from datetime import timedelta
@@ -12,6 +13,7 @@ from django.db.models.functions import Now
 
 from catalog.models import Catalog, EncoderVersion, User
 from training.models import RunState, TrainingRun, TrainingRunQuerySet
+from training.registry import live_encoder
 from training.runs import create_run
 
 PAUSE_AFTER_FAILURE = timedelta(minutes=5)  # also after a cancel: somebody wanted it to stop
@@ -20,7 +22,8 @@ LOOK_AGAIN = 600  # seconds until a catalog that had nothing to encode is looked
 
 def refresh_if_needed(catalog: Catalog) -> TrainingRun | None:
     """Queue an encode run if there is work for one and none waits, runs or has just failed."""
-    seen, state = f"encoded-{catalog.pk}", (catalog.items_version, encoder_settings())
+    seen = f"encoded-{catalog.pk}"
+    state = (catalog.items_version, catalog.live_bundle, encoder_settings())
     if cache.get(seen) == state:
         return None  # nothing has changed since nothing was to be done
     earlier = _encode_runs(catalog)
@@ -49,7 +52,9 @@ def has_unencoded_items(catalog: Catalog) -> bool:
 
 
 def current_encoder(catalog: Catalog) -> EncoderVersion | None:
-    """The encoder that the settings name, as the last run found it; None if it was never used."""
+    """The encoder whose vectors are served; None if it was never used."""
+    if learned := live_encoder(catalog):
+        return learned
     last = _encode_runs(catalog).filter(state=RunState.SUCCEEDED).order_by("-ended_at").first()
     if last is None or last.parameters.get("encoder") != encoder_settings():
         return None

@@ -17,7 +17,7 @@ from typing import Any
 from django.conf import settings
 from django.db import connection, transaction
 
-from catalog.models import Catalog, User
+from catalog.models import Catalog, EncoderVersion, User
 from ranking.bundle import (
     BUNDLE_ID,
     Bundle,
@@ -89,6 +89,7 @@ def register(run: TrainingRun | None, bundle_id: str, metrics: dict[str, Any]) -
             "run": run,
             "parent": parent,
             "metrics": metrics,
+            "encoder": EncoderVersion.objects.filter(digest=bundle.meta.encoder_digest).first(),
         },
     )
     return version
@@ -182,6 +183,14 @@ def gate(
 def live_version(catalog: Catalog) -> ModelVersion | None:
     """The model that is live now."""
     return ModelVersion.objects.filter(bundle_id=catalog.live_bundle).first()
+
+
+def live_encoder(catalog: Catalog) -> EncoderVersion | None:
+    """The learned encoder of the live model; None where it was trained on the configured one."""
+    model = ModelVersion.objects.filter(bundle_id=catalog.live_bundle).select_related("encoder")
+    live = model.first()
+    encoder = live.encoder if live is not None else None
+    return encoder if encoder is not None and encoder.is_learned else None
 
 
 def prune(catalog: Catalog) -> list[str]:

@@ -11,35 +11,43 @@ from numpy.typing import NDArray
 from safetensors.numpy import save_file
 from safetensors.torch import save_model
 
+from catalog.models import EncoderVersion
 from ranking.bundle import BundleMeta, bundle_path, write_bundle
 from ranking.device import one_thread
-from ranking.encoder import load_encoder
+from ranking.item_index import ItemIndex
 from ranking.rankers.ensemble import Ensemble
 from ranking.rankers.gbdt import GbdtRanker
 from ranking.rankers.network import NetworkRanker
 from ranking.state import RankingState
 from ranking.types import InteractionLog
 from training.encode import encode
+from training.encoders import choose_encoder
 from training.errors import TrainingFault
 from training.evaluation import evaluate_state
 from training.fit import Limits, fit_pipeline
 from training.fit_ranker import RankerLimits
 from training.handle import RunHandle
 from training.impressions import read_impressions, with_impressions
-from training.items import catalog_items
 from training.report import by_name, table
 from training.snapshot import Snapshot, open_snapshot, read_log, take_snapshot
 from training.splits import Moments, make_split
 
-PARAMETERS = ("epochs", "rounds", "network_epochs", "evaluate_people", "promote_if_first")
+PARAMETERS = (
+    "epochs",
+    "rounds",
+    "network_epochs",
+    "evaluate_people",
+    "promote_if_first",
+    "encoder",
+)
 
 
 def train(handle: RunHandle) -> Path:
     """Train a catalog's models and publish them as a bundle; returns its folder.
 
     Parameters of the run: `epochs`, `rounds`, `network_epochs` (limits of tower, trees and
-    networks; no networks for 0), `evaluate_people` (at most so many in the evaluation);
-    `promote_if_first` is read by training/kinds.py.
+    networks; no networks for 0), `evaluate_people` (at most so many in the evaluation), `encoder`
+    (see `choose_encoder`); `promote_if_first` is read by training/kinds.py.
 
     Raises
     ------
@@ -47,11 +55,12 @@ def train(handle: RunHandle) -> Path:
         An unknown parameter, or too little to learn from.
     """
     limits = _limits(handle.parameters)
+    encoder = choose_encoder(handle.catalog, str(handle.parameters.get("encoder", "")))
     with handle.part(0.0, 0.03):
-        encode(handle)  # vectors for whatever is new
+        encode(handle, encoder)  # vectors for whatever is new
     handle.stage("snapshot", 0.03)
     snapshot = _snapshot(handle)
-    items = catalog_items(handle.catalog)
+    items = ItemIndex.load(handle.catalog, encoder)
     log = read_log(snapshot, items, handle.catalog)
     split = with_impressions(
         make_split("time", log, handle.catalog), log, read_impressions(snapshot, items)
@@ -66,7 +75,7 @@ def train(handle: RunHandle) -> Path:
         handle.log(line)
     handle.stage("writing the bundle", 0.97)
     assert split.moments is not None
-    return _publish(handle, state, log, split.moments, snapshot, by_name(result))
+    return _publish(handle, encoder, state, log, split.moments, snapshot, by_name(result))
 
 
 def _limits(parameters: Mapping[str, Any]) -> Limits:
@@ -96,6 +105,7 @@ def _snapshot(handle: RunHandle) -> Snapshot:
 
 def _publish(
     handle: RunHandle,
+    encoder: EncoderVersion,
     state: RankingState,
     log: InteractionLog,
     moments: Moments,
@@ -114,7 +124,7 @@ def _publish(
     rankers = _save_rankers(state.ranker, folder)
     meta = BundleMeta(
         catalog=handle.catalog.slug,
-        encoder_digest=load_encoder().digest,
+        encoder_digest=encoder.digest,
         dimensions={"items": len(state.items), "vector": state.items.text_vectors.shape[1]},
         snapshot_digest=snapshot.digest,
         parameters={

@@ -99,6 +99,10 @@ class Trial:
 
     def ndcg(self, scorer: Scorer) -> float:
         """Mean nDCG@10 of ranking everything by this scorer."""
+        return self._mean(self.each(scorer))
+
+    def each(self, scorer: Scorer) -> NDArray[np.float64]:
+        """The nDCG@10 of each request. (R,)"""
         return self._ndcg(scorer(context) for context in self.contexts)
 
     def scores(self, scorer: Scorer) -> list[HalfArray]:
@@ -112,21 +116,25 @@ class Trial:
     def ndcg_of_sum(self, answers: Sequence[list[HalfArray]], shares: NDArray[np.float64]) -> float:
         """Mean nDCG@10 of a weighted sum of what `scores` gave for several scorers."""
         used = np.flatnonzero(shares).tolist()
-        return self._ndcg(
+        sums = (
             np.sum(
                 [shares[part] * answers[part][place].astype(np.float32) for part in used], axis=0
             )
             for place in range(len(self.contexts))
         )
+        return self._mean(self._ndcg(sums))
 
-    def _ndcg(self, answers: Iterable[FloatArray]) -> float:
+    def _mean(self, ndcg: NDArray[np.float64]) -> float:
+        return float(ndcg.mean()) if len(ndcg) else 0.0
+
+    def _ndcg(self, answers: Iterable[FloatArray]) -> NDArray[np.float64]:
         ranks = [
             ranks_of(
                 np.where(allowed_items(self.state, context, QUERY)[0], scores, -np.inf), picked
             )
             for scores, context, picked in zip(answers, self.contexts, self.picked, strict=True)
         ]
-        return float(metrics.ndcg(padded(ranks), 10).mean()) if ranks else 0.0
+        return metrics.ndcg(padded(ranks), 10)
 
 
 def slate_ndcg(

@@ -5,13 +5,16 @@ import numpy as np
 from ranking.state import RankingState
 from ranking.types import FloatArray, IntArray, UserContext
 
+MOST = 10  # recent items that are looked at
+FADING = 3.0  # places back after which an item counts half
+
 
 def similar(state: RankingState, context: UserContext, anchors: IntArray) -> FloatArray | None:
     """Cosine of each item's text to the recent items; newest weigh most, dislikes push away."""
-    anchors = anchors[state.items.has_vector[anchors]][:10]
+    anchors = anchors[state.items.has_vector[anchors]][:MOST]
     if len(anchors) == 0:
         return None
-    strengths = np.exp2(-np.arange(len(anchors)) / 3.0).astype(np.float32)
+    strengths = np.exp2(-np.arange(len(anchors)) / FADING).astype(np.float32)
     wanted = strengths @ state.items.vectors(anchors)  # (D,)
     hidden = np.unique(context.rows[context.weights < 0])[-10:]
     if len(hidden):

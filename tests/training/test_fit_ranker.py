@@ -66,7 +66,8 @@ def test_trees_start_from_the_best_table_that_they_may_see() -> None:
         np.full((1, HISTORY), -1),
     )
     new_things, groceries = (
-        replace(state(log_of((0, 0, 1.0, 1.0))), repeat_consumption=repeats) for repeats in (False, True)
+        replace(state(log_of((0, 0, 1.0, 1.0))), repeat_consumption=repeats)
+        for repeats in (False, True)
     )
     assert best_prior(new_things, valid).feature == "markov_score"
     assert best_prior(new_things, valid, ("markov_",)).feature == "ease_score"

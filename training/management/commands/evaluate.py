@@ -28,6 +28,12 @@ class Command(BaseCommand):
         parser.add_argument(
             "--fresh", action="store_true", help="fit a pipeline even if a bundle is live"
         )
+        parser.add_argument(
+            "--encoder",
+            default="",
+            help="configured, or how the digest of a learned encoder begins; fits a pipeline on "
+            "its vectors",
+        )
         parser.add_argument("--people", type=int, help="requests measured, at most; drawn")
         parser.add_argument("--seed", type=int, default=1)
         parser.add_argument(
@@ -48,7 +54,8 @@ class Command(BaseCommand):
         if options["ablate"]:
             self._ablate(catalog, options)
             return
-        parameters = {"split": options["split"], "fresh": options["fresh"]}
+        asked = ("split", "fresh", "encoder")
+        parameters = {name: options[name] for name in asked if options[name]}
         kind = TrainingRun.Kind.EVALUATE
         with run_here(catalog, kind, parameters, options["seed"], self.stdout.write) as run:
             result = evaluate_catalog(
@@ -57,6 +64,7 @@ class Command(BaseCommand):
                 fresh=options["fresh"],
                 most_people=options["people"],
                 ranks_folder=options["ranks"],
+                encoder=options["encoder"],
             )
         bundle = f"bundle {result['bundle']}" if result["bundle"] else "fitted for this evaluation"
         self.stdout.write(
@@ -74,7 +82,7 @@ class Command(BaseCommand):
         parameters = {"split": options["split"], "ablate": True}
         kind, say = TrainingRun.Kind.EVALUATE, self.stdout.write
         with run_here(catalog, kind, parameters, options["seed"], say) as run:
-            rows = ablate_catalog(run, options["split"])
+            rows = ablate_catalog(run, options["split"], encoder=options["encoder"])
         self.stdout.write("")
         for row in rows:
             self.stdout.write(told(row))

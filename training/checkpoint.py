@@ -1,0 +1,88 @@
+"""Where a training of a network stands, on disk: what a killed run goes on from.
+
+Safetensors and JSON, whole or not at all. Only what learns is kept; a training that resumes ends
+with the same weights, bit for bit, as one that was never killed (on a CPU).
+"""
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+
+@dataclass
+class Standing:
+    """How far a training is, and the best weights that it has found."""
+
+    done: int = 0  # epochs, or steps
+    best: float = float("-inf")  # quality, higher is better
+    bad: int = 0  # validations since the best one
+    best_weights: dict[str, Tensor] = field(default_factory=dict)
+
+    def note(self, quality: float, network: nn.Module) -> None:
+        """Remember the best weights, and for how long there were no better ones."""
+        if quality > self.best:
+            self.best, self.bad = quality, 0
+            self.best_weights = {name: value.clone() for name, value in learned(network).items()}
+        else:
+            self.bad += 1
+
+
+def learned(network: nn.Module) -> dict[str, Tensor]:
+    """The weights that a training changes."""
+    return {
+        name: value.detach() for name, value in network.named_parameters() if value.requires_grad
+    }
+
+
+def restore_best(network: nn.Module, standing: Standing) -> None:
+    """Give the network the best weights that were found."""
+    network.load_state_dict(standing.best_weights, strict=False)
+
+
+def save(path: Path, network: nn.Module, optimiser: Optimizer, standing: Standing) -> None:
+    """Write all that is needed to go on."""
+    tensors = {f"now.{name}": value for name, value in learned(network).items()}
+    tensors |= {f"best.{name}": value for name, value in standing.best_weights.items()}
+    for key, slots in optimiser.state_dict()["state"].items():
+        tensors |= {f"adam.{key}.{name}": value for name, value in slots.items()}
+    told = asdict(Standing(standing.done, standing.best, standing.bad))
+    del told["best_weights"]
+    staging = path.with_name(f"{path.name}.new")
+    save_file(tensors, staging, metadata={"standing": json.dumps(told)})
+    staging.rename(path)
+
+
+def resume(path: Path, network: nn.Module, optimiser: Optimizer) -> Standing:
+    """Where the last checkpoint stands, put into network and optimiser; the start without one."""
+    if not path.exists():
+        return Standing()
+    tensors = load_file(path)
+    network.load_state_dict(_part(tensors, "now."), strict=False)
+    adam = optimiser.state_dict()
+    adam["state"] = {}
+    for name, value in _part(tensors, "adam.").items():
+        key, slot = name.split(".", 1)
+        adam["state"].setdefault(int(key), {})[slot] = value
+    optimiser.load_state_dict(adam)
+    told = json.loads(_metadata(path)["standing"])
+    return Standing(**told, best_weights=_part(tensors, "best."))
+
+
+def _part(tensors: dict[str, Tensor], head: str) -> dict[str, Tensor]:
+    """The tensors whose names begin with `head`, without it."""
+    return {
+        name.removeprefix(head): value for name, value in tensors.items() if name.startswith(head)
+    }
+
+
+def _metadata(path: Path) -> dict[str, str]:
+    """The header's own key-value part of a safetensors file."""
+    with path.open("rb") as file:
+        size = int.from_bytes(file.read(8), "little")
+        header = json.loads(file.read(size))
+    found: dict[str, str] = header["__metadata__"]
+    return found

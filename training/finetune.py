@@ -1,0 +1,349 @@
+"""⑫ Fine-tuning of the encoder from the feedback: the texts of a history against the next one's.
+
+A history is read as the source `similar` reads it: the sum of its last items' vectors, the newest
+weighing most. Of the texts of a batch, some of them hard to tell from it, the target should fit
+best. The loss is a sampled softmax, corrected for how often popular items come up (Yi et al. 2019,
+RecSys). Three ways: all weights (full), low-rank additions (LoRA: Hu et al. 2021,
+arXiv:2106.09685), or a projection of vectors that stay as they are.
+"""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from peft import LoraConfig, PeftModel, get_peft_model
+from torch import Tensor, nn
+
+from catalog.models import Item
+from ranking.device import best_device
+from ranking.encoder import config_of, pad
+from ranking.item_index import ItemIndex
+from ranking.sources.similar import FADING, MOST
+from ranking.text_model import EncoderConfig, TextModel, load_text_model, load_tokenizer
+from ranking.types import FloatArray, IntArray, InteractionLog
+from training.encode import encode
+from training.encoders import CONFIGURED, choose_encoder
+from training.errors import TrainingFault
+from training.handle import RunHandle
+from training.learned import from_parameters, publish_and_measure
+from training.losses import sampled_softmax
+from training.snapshot import read_log, take_snapshot
+from training.splits import BoolArray, make_split
+from training.text_training import TextTraining, learn, mixed_precision, places_of
+
+LEAST_PICKS = 200  # with a history, to learn from
+ASKED = 1_000  # picks of the validation, each ranked among all texts or MOST_TEXTS of them
+MOST_TEXTS = 4_000
+NEAR = 50  # hard negatives are drawn from that many nearest texts
+
+
+@dataclass(frozen=True)
+class Finetuning:
+    """What is learned; how, says TextTraining."""
+
+    way: str = "lora"  # full, lora or projection
+    temperature: float = 0.07
+    history: int = 6  # texts of a history that are read while training
+    hard: int = 16  # negatives a batch that are near to a target
+    crop: float = 0.0  # chance that a history loses its newest part
+    drop: float = 0.0  # chance of each of its items to be left out
+    reorder: float = 0.0  # chance that its order is thrown away
+    word_drop: float = 0.0  # chance of each token to be left out
+    rank: int = 16  # of LoRA
+    max_tokens: int = 64  # of a text; more is cut off while training
+
+
+USUAL: dict[str, TextTraining] = {
+    "full": TextTraining(steps=400, learning_rate=5e-5),
+    "lora": TextTraining(steps=400, learning_rate=5e-4),
+    "projection": TextTraining(steps=3_000, learning_rate=1e-3, batch=128, every=250),
+}
+
+
+@dataclass(frozen=True)
+class Picks:
+    """What people picked, as rows of `ItemIndex.text_vectors`; some of it is asked for."""
+
+    texts: IntArray  # (S,) people one after another
+    starts: IntArray  # (S,) where this person's begin
+    asked: IntArray  # (P,) places in `texts` of picks that something came before
+
+    @classmethod
+    def of(
+        cls, log: InteractionLog, codes: IntArray, known: BoolArray, asked: BoolArray
+    ) -> "Picks":
+        """What is `known` of a log, of which `asked` are targets; codes is each item's text.
+
+        Masks are over the log (M,), codes over the items (N,).
+        """
+        places = np.flatnonzero(known & (log.weights > 0))
+        users = log.users[places]
+        starts = np.searchsorted(users, users)
+        texts = codes[log.rows[places]]
+        wanted = np.flatnonzero(asked[places] & (np.arange(len(places)) > starts))
+        return cls(texts, starts, wanted)
+
+    def __len__(self) -> int:
+        return len(self.asked)
+
+    def histories(self, places: IntArray, size: int) -> IntArray:
+        """The last distinct texts before these of the asked, newest first; −1 fills. (B, size)"""
+        found = np.full((len(places), size), -1, dtype=np.int64)
+        for row, stop in enumerate(self.asked[places].tolist()):
+            begin = max(int(self.starts[stop]), stop - 4 * size)
+            before = self.texts[begin:stop][::-1]
+            before = before[before != self.texts[stop]]
+            _, first = np.unique(before, return_index=True)
+            distinct = before[np.sort(first)[:size]]
+            found[row, : len(distinct)] = distinct
+        return found
+
+
+def user_vectors(vectors: Tensor, histories: Tensor) -> Tensor:
+    """What `similar` makes of histories. vectors (U, D), histories (B, H) rows of it → (B, D)"""
+    places = torch.arange(histories.shape[1], device=histories.device)
+    strengths = torch.exp2(-places / FADING) * (histories >= 0)  # (B, H)
+    summed = torch.einsum("bh,bhd->bd", strengths, vectors[histories.clamp(min=0)])
+    return nn.functional.normalize(summed, dim=1)
+
+
+class TextVectors(nn.Module):
+    """Rows of the catalog's texts → their vectors, by a network that learns."""
+
+    def __init__(self, model: TextModel, tokens: list[list[int]], filler: int) -> None:
+        super().__init__()
+        self.model = model
+        self.tokens, self.filler = tokens, filler
+        self.word_drop = 0.0
+
+    def forward(self, codes: IntArray) -> Tensor:
+        """(U,) → (U, D) unit length"""
+        chosen = [self.tokens[code] for code in codes]
+        if self.training and self.word_drop > 0:
+            chosen = [self._thinned(row) for row in chosen]
+        ids, mask = pad(chosen, self.filler)
+        with mixed_precision():
+            vectors: Tensor = self.model(ids.to(best_device()), mask.to(best_device()))
+        return vectors
+
+    def _thinned(self, row: list[int]) -> list[int]:
+        """The tokens without some of the inner ones."""
+        kept = torch.rand(len(row)) >= self.word_drop
+        kept[[0, -1]] = True
+        return [token for token, keep in zip(row, kept.tolist(), strict=True) if keep]
+
+
+class ProjectedVectors(nn.Module):
+    """Rows of the catalog's texts → their vectors of before, under a projection that learns."""
+
+    def __init__(self, table: FloatArray) -> None:
+        super().__init__()
+        self.table = torch.from_numpy(table).to(best_device())
+        self.projection = nn.Linear(table.shape[1], table.shape[1], bias=False)
+        nn.init.eye_(self.projection.weight)
+
+    def forward(self, codes: IntArray) -> Tensor:
+        """(U,) → (U, D) unit length"""
+        rows = self.table[torch.from_numpy(codes).to(self.table.device)]
+        return nn.functional.normalize(self.projection(rows), dim=1)
+
+
+class Task:
+    """Picks to learn from and picks to validate on, and the loss and the quality of a network."""
+
+    def __init__(
+        self,
+        network: nn.Module,
+        items: ItemIndex,
+        picks: tuple[Picks, Picks],
+        wanted: Finetuning,
+        training: TextTraining,
+        seed: int,
+    ) -> None:
+        self.network, self.wanted, self.batch, self.seed = network, wanted, training.batch, seed
+        self.known, self.held = picks
+        self.table = items.text_vectors  # (U, D) as they were before
+        counts = np.bincount(self.known.texts[self.known.asked], minlength=len(self.table)) + 0.1
+        self.shares = counts / counts.sum()  # (U,) of the targets
+        generator = np.random.default_rng(seed)
+        self.asked = generator.permutation(len(self.held))[:ASKED]
+        targets = np.unique(self.held.texts[self.held.asked[self.asked]])
+        others = np.setdiff1d(generator.permutation(len(self.table))[:MOST_TEXTS], targets)
+        self.pool = np.sort(np.concatenate([targets, others[: max(MOST_TEXTS - len(targets), 0)]]))
+
+    def loss_of(self, number: int) -> Tensor:
+        """The loss of one batch of picks."""
+        places = places_of(number, len(self.known), self.batch, self.seed)
+        targets = self.known.texts[self.known.asked[places]]  # (B,)
+        histories = self._augmented(self.known.histories(places, self.wanted.history))
+        hard = self._hard(targets)
+        codes = np.unique(np.concatenate([targets, histories[histories >= 0], hard]))  # (K,)
+        vectors = self.network(codes)  # (K, D)
+        rows = np.where(histories >= 0, np.searchsorted(codes, histories), -1)  # (B, H)
+        states = user_vectors(vectors, _tensor(rows)) / self.wanted.temperature
+        own = (codes[None, :, None] == histories[:, None, :]).any(axis=2)  # (B, K) in the history
+        own |= codes[None, :] == targets[:, None]
+        drawn = self.batch * (1 + self.wanted.history)
+        expected = np.log(self.shares[np.concatenate([targets, codes])] * drawn)
+        positives = vectors[_tensor(np.searchsorted(codes, targets))]
+        logs = _tensor(expected.astype(np.float32))
+        return sampled_softmax(states, positives, vectors, logs, _tensor(own))
+
+    def _hard(self, targets: IntArray) -> IntArray:
+        """Texts that are near to some of the targets. (hard,)"""
+        if self.wanted.hard == 0:
+            return np.zeros(0, dtype=np.int64)
+        some = targets[torch.randperm(len(targets)).numpy()[: self.wanted.hard]]
+        near = self.table[some] @ self.table.T  # (S, U)
+        most = min(NEAR, near.shape[1] - 1)
+        best = np.argpartition(-near, most, axis=1)[:, :most]
+        column = torch.randint(most, (len(some),)).numpy()
+        return np.setdiff1d(best[np.arange(len(some)), column], targets)
+
+    def _augmented(self, histories: IntArray) -> IntArray:
+        """Histories cropped, thinned out and reordered, each by its chance. (B, H)"""
+        wanted = self.wanted
+        if not (wanted.crop or wanted.drop or wanted.reorder):
+            return histories
+        size = histories.shape[1]
+        place = np.arange(size)
+        draw = torch.rand(3, len(histories)).numpy()
+        newest = np.where(draw[0] < wanted.crop, (draw[1] * size / 2).astype(int), 0)  # (B,)
+        gone = (place < newest[:, None]) | (torch.rand(histories.shape).numpy() < wanted.drop)
+        gone &= (histories >= 0) & (place != (histories >= 0).sum(axis=1, keepdims=True) - 1)
+        kept = np.where(gone, -1, histories)
+        shuffled = torch.rand(histories.shape).numpy()
+        key = np.where((draw[2] < wanted.reorder)[:, None], shuffled, place)
+        key = np.where(kept < 0, np.inf, key)
+        return np.take_along_axis(kept, np.argsort(key, axis=1, kind="stable"), axis=1)
+
+    @torch.no_grad()
+    def quality_of(self) -> float:
+        """The nDCG of the validation's picks, each among the texts of the pool."""
+        parts = np.array_split(self.pool, max(len(self.pool) // 256, 1))
+        vectors = torch.cat([self.network(part) for part in parts])  # (U', D)
+        histories = self.held.histories(self.asked, MOST)  # (R, H)
+        targets = self.held.texts[self.held.asked[self.asked]]
+        texts = np.unique(histories[histories >= 0])
+        parts = np.array_split(texts, max(len(texts) // 256, 1))
+        read = torch.cat([self.network(part) for part in parts])
+        rows = np.where(histories >= 0, np.searchsorted(texts, histories), -1)
+        scores = user_vectors(read, _tensor(rows)) @ vectors.T  # (R, U')
+        seen = _tensor((self.pool[None, :, None] == histories[:, None, :]).any(axis=2))
+        own = scores.gather(1, _tensor(np.searchsorted(self.pool, targets))[:, None])
+        above = ((scores > own) & ~seen).sum(dim=1)
+        return float((1.0 / torch.log2(above + 2.0)).mean())
+
+
+def _tensor(values: NDArray[Any]) -> Tensor:
+    return torch.from_numpy(values).to(best_device())
+
+
+def finetune(handle: RunHandle) -> None:
+    """Train an encoder on what people pick next, register it, and say what it does.
+
+    Parameters of the run: the fields of `Finetuning` and of `TextTraining`; `encoder`, from which
+    it starts (see `choose_encoder`; the configured one if none is said); `split`, whose tower part
+    is learned from, so that neither rankers' examples nor the test are.
+
+    Raises
+    ------
+    TrainingFault
+        An unknown parameter, or too little feedback; says how much there is.
+    """
+    way = str(handle.parameters.get("way", Finetuning.way))
+    if way not in USUAL:
+        raise TrainingFault(f"There is no way {way!r} to fine-tune; say {', '.join(USUAL)}.")
+    wanted, training, told = from_parameters(handle.parameters, Finetuning(), USUAL[way])
+    catalog = handle.catalog
+    parent = choose_encoder(catalog, told.get("encoder") or CONFIGURED)
+    with handle.part(0.0, 0.05):
+        encode(handle, parent)
+    items = ItemIndex.load(catalog, parent)
+    picks = _picks(handle, items, told.get("split", "time"))
+    config = config_of(parent)
+    torch.manual_seed(handle.seed)
+    network: nn.Module
+    if way == "projection":
+        network = ProjectedVectors(items.text_vectors)
+    else:
+        network = _text_vectors(handle, items, config, wanted)
+    task = Task(network.to(best_device()), items, picks, wanted, training, handle.seed)
+    learning = sum(part.numel() for part in network.parameters() if part.requires_grad)
+    handle.log(
+        f"{len(picks[0]):,} picks to learn from, {len(picks[1]):,} to validate on; {way}: "
+        f"{learning:,} weights learn"
+    )
+    standing = learn(handle, network, training, task.loss_of, task.quality_of)
+    facts = {
+        "valid_ndcg": standing.best,
+        "picks": len(picks[0]),
+        "seed": handle.seed,
+        "parameters": asdict(wanted) | asdict(training),
+        "split": told.get("split", "time"),
+    }
+    publish_and_measure(handle, _learned(network, config), config, parent, way, facts, told)
+
+
+def _picks(handle: RunHandle, items: ItemIndex, split_name: str) -> tuple[Picks, Picks]:
+    """What is learned from, and what stops it early."""
+    log = read_log(take_snapshot(handle.catalog), items, handle.catalog)
+    split = make_split(split_name, log, handle.catalog)
+    known = Picks.of(log, items.text_codes, split.tower, split.tower)
+    held = Picks.of(log, items.text_codes, split.tower_valid, split.tower_valid & ~split.tower)
+    if len(known) < LEAST_PICKS or len(held) == 0:
+        raise TrainingFault(
+            f"{handle.catalog.name} has {len(known):,} picks with a history to learn from and "
+            f"{len(held):,} to validate on; {LEAST_PICKS} and one are needed. Until then use the "
+            "encoder as it is, or pre-train it on the catalog's text."
+        )
+    return known, held
+
+
+def _text_vectors(
+    handle: RunHandle, items: ItemIndex, config: EncoderConfig, wanted: Finetuning
+) -> TextVectors:
+    """The network that reads the texts, all of its weights learning, or LoRA's additions only."""
+    model = load_text_model(config, torch.float32)
+    if wanted.way == "lora":
+        additions = LoraConfig(
+            r=wanted.rank,
+            lora_alpha=2 * wanted.rank,
+            lora_dropout=0.05,
+            target_modules="all-linear",
+        )
+        model.requires_grad_(False)
+        model.transformer = get_peft_model(model.transformer, additions)
+    tokenizer = load_tokenizer(config)
+    texts = [config.item_prefix + text for text in _texts(handle, items)]
+    tokens = tokenizer(texts, truncation=True, max_length=wanted.max_tokens)["input_ids"]
+    network = TextVectors(model, tokens, int(tokenizer.pad_token_id or 0))
+    network.word_drop = wanted.word_drop
+    return network
+
+
+def _texts(handle: RunHandle, items: ItemIndex) -> list[str]:
+    """The text of each row of `text_vectors`. (U,)"""
+    _, first = np.unique(items.text_codes, return_index=True)
+    ids = items.ids[first]
+    found = Item.objects.in_bulk(ids.tolist())
+    return [found[int(pk)].text for pk in ids]
+
+
+def _learned(network: nn.Module, config: EncoderConfig) -> TextModel:
+    """The text model with what was learned in its plain weights."""
+    if isinstance(network, ProjectedVectors):
+        model = load_text_model(config, torch.float32)
+        weight = network.projection.weight.detach().cpu()
+        if model.projection is not None:  # one after the other is one
+            weight = weight @ model.projection.weight.detach()
+        model.projection = nn.Linear(weight.shape[1], weight.shape[0], bias=False)
+        model.projection.load_state_dict({"weight": weight})
+        return model
+    assert isinstance(network, TextVectors)
+    model = network.model
+    if isinstance(model.transformer, PeftModel):
+        model.transformer = model.transformer.merge_and_unload()
+    return model.cpu()

@@ -1,0 +1,127 @@
+"""What a training of an encoder ends with: a registered version, and what it does downstream."""
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, fields, replace
+from typing import Any, TypeVar
+
+import numpy as np
+
+from catalog.models import EncoderVersion
+from ranking.encoder import publish_encoder
+from ranking.features import recent_rows
+from ranking.item_index import ItemIndex
+from ranking.serving import bare_state
+from ranking.sources.similar import similar
+from ranking.sources.union import LOOK_BACK
+from ranking.text_model import EncoderConfig, TextModel, load_tokenizer, save_text_model
+from ranking.types import FloatArray, UserContext
+from training import metrics
+from training.encode import encode
+from training.errors import TrainingFault
+from training.handle import RunHandle
+from training.snapshot import read_log, take_snapshot
+from training.splits import make_split
+from training.text_training import TextTraining
+from training.tune import Trial
+
+Wanted = TypeVar("Wanted")
+TOLD = ("encoder", "split")  # parameters of every run that trains an encoder
+
+
+def from_parameters(
+    parameters: Mapping[str, Any], wanted: Wanted, training: TextTraining
+) -> tuple[Wanted, TextTraining, dict[str, str]]:
+    """What the run's parameters change about these two, and those that every such run has.
+
+    Raises
+    ------
+    TrainingFault
+        A parameter that nothing reads, or a value of the wrong kind.
+    """
+    parts: list[dict[str, Any]] = [{}, {}, {}]
+    known = [set(asdict(wanted)), set(asdict(training)), set(TOLD)]  # type: ignore[call-overload]
+    for name, value in parameters.items():
+        places = [place for place, names in enumerate(known) if name in names]
+        if not places:
+            names = ", ".join(sorted(set().union(*known)))
+            raise TrainingFault(f"There is no parameter {name}; there are {names}.")
+        parts[places[0]][name] = value
+    try:
+        return (
+            replace(wanted, **_cast(wanted, parts[0])),  # type: ignore[type-var]
+            replace(training, **_cast(training, parts[1])),
+            {name: str(value) for name, value in parts[2].items()},
+        )
+    except ValueError as fault:
+        raise TrainingFault(f"A parameter has a value of the wrong kind: {fault}.") from None
+
+
+def _cast(usual: Any, changes: dict[str, Any]) -> dict[str, Any]:
+    """Values as the fields' own kinds."""
+    kinds = {one.name: type(getattr(usual, one.name)) for one in fields(usual)}
+    return {name: kinds[name](value) for name, value in changes.items()}
+
+
+def publish_and_measure(
+    handle: RunHandle,
+    model: TextModel,
+    config: EncoderConfig,
+    parent: EncoderVersion,
+    way: str,
+    facts: dict[str, Any],
+    told: dict[str, str],
+) -> EncoderVersion:
+    """Register what was learned, encode the items with it, and measure both encoders.
+
+    Downstream is what people pick next, found by the texts of their recent items alone, on the
+    validation fold.
+    """
+    handle.stage("registering the encoder", 0.8)
+    folder = handle.folder / "encoder"
+    shutil.rmtree(folder, ignore_errors=True)
+    save_text_model(model, load_tokenizer(config), config, folder)
+    version = publish_encoder(folder, handle.catalog, parent, way, facts)
+    handle.record(encoder=version.digest)
+    handle.log(f"Registered {version}.")
+    with handle.part(0.8, 0.95):
+        for one in (parent, version):
+            encode(handle, one)
+    split = told.get("split", "time")
+    try:
+        before, after = (text_ndcg(handle, one, split) for one in (parent, version))
+    except TrainingFault as fault:
+        handle.log(f"What it does downstream cannot be said yet: {fault}")
+        return version
+    low, high = metrics.bootstrap_interval(after - before)
+    handle.log(
+        f"By text alone, split {split}, {len(after):,} requests to validate: nDCG@10 "
+        f"{before.mean():.4f} → {after.mean():.4f}, {(after - before).mean():+.4f} "
+        f"[{low:+.4f}, {high:+.4f}]"
+    )
+    version.metrics |= {
+        "split": split,
+        "text_ndcg@10": {"before": float(before.mean()), "after": float(after.mean())},
+        "gain": {"value": float((after - before).mean()), "low": low, "high": high},
+    }
+    version.save(update_fields=["metrics"])
+    return version
+
+
+def text_ndcg(
+    handle: RunHandle, version: EncoderVersion, split_name: str
+) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """nDCG@10 of each request of the validation fold, ranked by the texts alone. (R,)"""
+    catalog = handle.catalog
+    items = ItemIndex.load(catalog, version)
+    log = read_log(take_snapshot(catalog), items, catalog)
+    fold = make_split(split_name, log, catalog).valid
+    state = bare_state(items, catalog)
+    nobody = np.zeros(len(items), dtype=np.float32)
+
+    def scores(context: UserContext) -> FloatArray:
+        handle.check()
+        found = similar(state, context, recent_rows(context, LOOK_BACK))
+        return nobody if found is None else found
+
+    return Trial(state, log, fold, handle.seed).each(scores)

@@ -1,0 +1,198 @@
+"""⑫ Self-supervised training of the encoder on the catalog's own text.
+
+Two objectives, summed. Masked language model (Devlin et al. 2019, arXiv:1810.04805): guess hidden
+tokens, so that the catalog's words are known. Contrastive: of all texts in a batch, find the other
+view of the same item; views are its title and the rest of its text, or its text twice under
+different dropout (SimCSE: Gao et al. 2021, arXiv:2104.08821).
+"""
+
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+from transformers import AutoModelForMaskedLM, PreTrainedTokenizerBase
+
+from catalog.models import Item
+from ranking.device import best_device
+from ranking.encoder import config_of, pad
+from ranking.text_model import EncoderConfig, TextModel, load_text_model, load_tokenizer
+from training.encoders import CONFIGURED, choose_encoder
+from training.errors import TrainingFault
+from training.handle import RunHandle
+from training.learned import from_parameters, publish_and_measure
+from training.text_training import TextTraining, learn, mixed_precision, places_of
+
+LEAST_TEXTS = 50
+HELD_OUT, MOST_HELD_OUT = 0.1, 512  # share of the texts, and at most so many
+MASKED = 0.15  # share of the tokens; of these 80 % hidden, 10 % exchanged, 10 % left as they are
+TEMPERATURE = 0.05
+NOT_ASKED = -100  # a token that nothing is asked of
+
+
+@dataclass(frozen=True)
+class Pretraining:
+    """What is learned; how, says TextTraining."""
+
+    masked: float = 1.0  # weight of the masked language model; 0 = without
+    contrastive: float = 1.0  # weight of the contrastive objective; 0 = without
+    max_tokens: int = 64  # of a text; more is cut off while training
+
+
+USUAL = TextTraining(steps=600, learning_rate=3e-5)
+
+
+class PretrainingModel(nn.Module):
+    """A text model under both objectives; without a head for words where its kind has none."""
+
+    def __init__(self, text: TextModel, words: nn.Module | None) -> None:
+        super().__init__()
+        self.text = text
+        self.words = words
+
+    @classmethod
+    def load(cls, config: EncoderConfig, wanted: Pretraining) -> "PretrainingModel":
+        """The network that a configuration names, in float32; both objectives share its weights."""
+        text = load_text_model(config, torch.float32)
+        if wanted.masked <= 0:
+            return cls(text, None)
+        try:
+            words = AutoModelForMaskedLM.from_pretrained(
+                config.model, use_safetensors=True, trust_remote_code=False, dtype=torch.float32
+            )
+        except ValueError:  # decoders, and kinds that transformers knows no such head of
+            return cls(text, None)
+        text.transformer = words.base_model
+        return cls(text, words)
+
+    def masked_loss(self, ids: Tensor, mask: Tensor, labels: Tensor) -> Tensor:
+        """Cross-entropy of the hidden tokens. ids, mask, labels (B, T) → scalar"""
+        assert self.words is not None
+        logits = self.words(ids, attention_mask=mask).logits  # (B, T, V)
+        asked = labels != NOT_ASKED
+        return cross_entropy(logits[asked].float(), labels[asked])
+
+    def contrastive_loss(self, one: tuple[Tensor, Tensor], two: tuple[Tensor, Tensor]) -> Tensor:
+        """InfoNCE, both ways, between two views of each text; ids and mask, each (B, T) → scalar"""
+        scores = self.text(*one) @ self.text(*two).T / TEMPERATURE  # (B, B)
+        own = torch.arange(len(scores), device=scores.device)
+        return 0.5 * (cross_entropy(scores, own) + cross_entropy(scores.T, own))
+
+
+class CatalogText:
+    """The distinct texts of a catalog as token ids: whole, the title, and the rest."""
+
+    def __init__(
+        self, items: list[tuple[str, str, str]], tokenizer: PreTrainedTokenizerBase, most: int
+    ) -> None:
+        rest = ["\n".join(part for part in parts[1:] if part) for parts in items]
+        whole = ["\n".join(part for part in parts if part) for parts in items]
+        self.whole = _ids(tokenizer, whole, most)
+        self.title = _ids(tokenizer, [parts[0] for parts in items], most)
+        self.rest = _ids(tokenizer, rest, most)
+        self.has_rest = np.array([bool(text) for text in rest])  # (N,)
+        self.filler = int(tokenizer.pad_token_id or 0)
+        self.hidden = tokenizer.mask_token_id
+        self.special = torch.tensor(tokenizer.all_special_ids)
+        self.vocabulary = len(tokenizer)
+
+    def __len__(self) -> int:
+        return len(self.whole)
+
+    def masked(self, places: NDArray[np.int64]) -> tuple[Tensor, Tensor, Tensor]:
+        """Texts with some tokens hidden, which tokens are real, and what was hidden. Each (B, T)"""
+        ids, mask = pad([self.whole[place] for place in places], self.filler)
+        asked = (torch.rand(ids.shape) < MASKED) & ~torch.isin(ids, self.special)
+        labels = torch.where(asked, ids, NOT_ASKED)
+        kind = torch.rand(ids.shape)
+        exchanged = torch.randint(self.vocabulary, ids.shape)
+        ids = torch.where(asked & (kind < 0.8), self.hidden, ids)
+        ids = torch.where(asked & (kind >= 0.9), exchanged, ids)
+        return ids.to(best_device()), mask.to(best_device()), labels.to(best_device())
+
+    def views(self, places: NDArray[np.int64]) -> list[tuple[Tensor, Tensor]]:
+        """Two views of each text: title and rest, or the whole twice, by the throw of a coin."""
+        coin = torch.rand(len(places)).numpy() < 0.5
+        apart = coin & self.has_rest[places]  # (B,)
+        views = []
+        for part in (self.title, self.rest):
+            chosen = [
+                (part if split else self.whole)[place]
+                for place, split in zip(places, apart, strict=True)
+            ]
+            ids, mask = pad(chosen, self.filler)
+            views.append((ids.to(best_device()), mask.to(best_device())))
+        return views
+
+
+def _ids(tokenizer: PreTrainedTokenizerBase, texts: list[str], most: int) -> list[list[int]]:
+    ids: list[list[int]] = tokenizer(texts, truncation=True, max_length=most)["input_ids"]
+    return ids
+
+
+def pretrain(handle: RunHandle) -> None:
+    """Train an encoder further on the catalog's text, register it, and say what it does.
+
+    Parameters of the run: the fields of `Pretraining` and of `TextTraining`; `encoder`, from which
+    it starts (see `choose_encoder`; the configured one if none is said); `split`, on which it is
+    measured afterwards.
+
+    Raises
+    ------
+    TrainingFault
+        An unknown parameter, or too little text; says how much there is.
+    """
+    wanted, training, told = from_parameters(handle.parameters, Pretraining(), USUAL)
+    parent = choose_encoder(handle.catalog, told.get("encoder") or CONFIGURED)
+    config = config_of(parent)
+    texts = CatalogText(_texts(handle), load_tokenizer(config), wanted.max_tokens)
+    network = PretrainingModel.load(config, wanted).to(best_device())
+    if network.words is None or texts.hidden is None:
+        network.words = None
+        handle.log("Without the masked language model: this kind of encoder has no head for it.")
+    order = np.random.default_rng(handle.seed).permutation(len(texts))
+    held, known = np.split(order, [min(int(HELD_OUT * len(texts)), MOST_HELD_OUT)])
+    handle.log(f"{len(known):,} texts to learn from, {len(held):,} held out")
+
+    def loss(places: NDArray[np.int64]) -> Tensor:
+        total = torch.zeros((), device=best_device())
+        with mixed_precision():
+            if network.words is not None:
+                total = total + wanted.masked * network.masked_loss(*texts.masked(places))
+            if wanted.contrastive > 0:
+                one, two = texts.views(places)
+                total = total + wanted.contrastive * network.contrastive_loss(one, two)
+        return total
+
+    def loss_of(number: int) -> Tensor:
+        return loss(known[places_of(number, len(known), training.batch, handle.seed)])
+
+    @torch.no_grad()
+    def quality_of() -> float:
+        network.train()  # two views of one text differ by dropout alone
+        torch.manual_seed(handle.seed)
+        batches = np.array_split(held, max(len(held) // training.batch, 1))
+        return -float(np.mean([float(loss(places)) for places in batches]))
+
+    standing = learn(handle, network, training, loss_of, quality_of)
+    facts = {
+        "held_out_loss": -standing.best,
+        "texts": len(texts),
+        "seed": handle.seed,
+        "parameters": asdict(wanted) | asdict(training),
+    }
+    publish_and_measure(handle, network.text, config, parent, "pre-trained", facts, told)
+
+
+def _texts(handle: RunHandle) -> list[tuple[str, str, str]]:
+    """Title, category and body of each distinct text."""
+    rows = Item.objects.filter(catalog=handle.catalog).order_by("text_digest", "pk")
+    found = list(rows.distinct("text_digest").values_list("title", "category", "body"))
+    if len(found) < LEAST_TEXTS:
+        raise TrainingFault(
+            f"{handle.catalog.name} has {len(found)} different texts; {LEAST_TEXTS} are needed to "
+            "learn its language from. Until then the encoder is used as it was downloaded."
+        )
+    return found

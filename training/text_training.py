@@ -1,0 +1,132 @@
+"""The loop that trains a text model: for pretrain.py and finetune.py."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from ranking.device import best_device, fast_dtype
+from training import checkpoint
+from training.handle import RunHandle
+
+
+@dataclass(frozen=True)
+class TextTraining:
+    """How a text model is trained."""
+
+    steps: int  # optimiser steps, at most
+    learning_rate: float
+    batch: int = 32  # texts, or picks
+    accumulate: int = 1  # batches a step
+    weight_decay: float = 0.01
+    clip: float = 1.0  # gradient norm
+    warm_up: float = 0.1  # share of the steps in which the learning rate rises
+    every: int = 50  # steps between two validations, and between two checkpoints
+    patience: int = 4  # validations without a better one
+
+
+def learn(
+    handle: RunHandle,
+    network: nn.Module,
+    training: TextTraining,
+    loss_of: Callable[[int], Tensor],
+    quality_of: Callable[[], float],
+) -> checkpoint.Standing:
+    """Train until the quality on held-out data stops rising; the best weights stay in the network.
+
+    `loss_of(number)` is the loss of a batch that depends on its number alone, so that a training
+    that was killed ends as one that was not; `quality_of()` is higher the better. AdamW (Loshchilov
+    & Hutter 2019, arXiv:1711.05101); the learning rate rises, then falls, along a line.
+    """
+    path = handle.folder / "text.checkpoint"
+    learning = [part for part in network.parameters() if part.requires_grad]
+    groups: list[dict[str, Any]] = [  # biases and the scales of layers are not pulled to 0
+        {"params": [part for part in learning if part.dim() > 1]},
+        {"params": [part for part in learning if part.dim() <= 1], "weight_decay": 0.0},
+    ]
+    optimiser = torch.optim.AdamW(
+        groups, training.learning_rate, weight_decay=training.weight_decay
+    )
+    standing = checkpoint.resume(path, network, optimiser)
+    if standing.done:
+        handle.log(f"Resumed after step {standing.done}.")
+    else:
+        network.eval()
+        standing.note(quality_of(), network)
+        handle.log(f"Before training: {standing.best:.4f}")
+        handle.metric("text/valid", 0, standing.best)
+    while standing.done < training.steps and standing.bad < training.patience:
+        losses = []
+        for _ in range(min(training.every, training.steps - standing.done)):
+            losses.append(_step(handle, network, optimiser, training, standing.done, loss_of))
+            standing.done += 1
+            share = standing.done / training.steps
+            handle.stage(f"step {standing.done:,} of {training.steps:,}", 0.05 + 0.75 * share)
+        network.eval()
+        quality = quality_of()
+        standing.note(quality, network)
+        loss = sum(losses) / len(losses)
+        handle.metric("text/train_loss", standing.done, loss)
+        handle.metric("text/valid", standing.done, quality)
+        handle.log(f"Step {standing.done:,}: loss {loss:.4f}, on held-out data {quality:.4f}")
+        checkpoint.save(path, network, optimiser, standing)
+    checkpoint.restore_best(network, standing)
+    network.eval()
+    return standing
+
+
+def _step(
+    handle: RunHandle,
+    network: nn.Module,
+    optimiser: torch.optim.Optimizer,
+    training: TextTraining,
+    number: int,
+    loss_of: Callable[[int], Tensor],
+) -> float:
+    """One step of the optimiser; its mean loss."""
+    network.train()
+    rate = training.learning_rate * _rise_and_fall(number, training)
+    for group in optimiser.param_groups:
+        group["lr"] = rate
+    optimiser.zero_grad()
+    total = 0.0
+    for part in range(training.accumulate):
+        handle.check()
+        batch = number * training.accumulate + part
+        torch.manual_seed(handle.seed * 1_000_003 + batch)  # dropout: the same after a resume
+        loss = loss_of(batch) / training.accumulate
+        loss.backward()  # type: ignore[no-untyped-call]
+        total += float(loss.detach())
+    torch.nn.utils.clip_grad_norm_(network.parameters(), training.clip)
+    optimiser.step()
+    return total
+
+
+def _rise_and_fall(number: int, training: TextTraining) -> float:
+    """The learning rate's factor at a step, 0 … 1."""
+    rise = max(int(training.warm_up * training.steps), 1)
+    if number < rise:
+        return (number + 1) / rise
+    return (training.steps - number) / max(training.steps - rise, 1)
+
+
+def mixed_precision() -> AbstractContextManager[None]:
+    """Multiply in the number format that is fast here; weights stay in float32."""
+    dtype = fast_dtype()
+    context: AbstractContextManager[None] = torch.autocast(
+        best_device().type, dtype=dtype, enabled=dtype != torch.float32
+    )
+    return context
+
+
+def places_of(number: int, count: int, size: int, seed: int) -> NDArray[np.int64]:
+    """Which of `count` examples make up a batch: each once an epoch, in an order of its own."""
+    each = -(-count // size)  # batches an epoch
+    epoch, batch = divmod(number, each)
+    order = np.random.default_rng([seed, epoch]).permutation(count)
+    return order[batch * size : (batch + 1) * size]
