@@ -7,10 +7,7 @@ settings.ENCODER_DIR, a folder an encoder, named by its digest.
 """
 
 import importlib.util
-import os
-import shutil
 import threading
-import uuid
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -18,10 +15,10 @@ from typing import Any
 import numpy as np
 import torch
 from django.conf import settings
-from django.db import connection
 
 from catalog.models import Catalog, EncoderVersion
 from ranking.device import best_device, fast_dtype
+from ranking.encoder_store import encoder_folder, store_encoder
 from ranking.errors import RankingFault
 from ranking.text_model import (
     EncoderConfig,
@@ -54,11 +51,6 @@ def config_of(version: EncoderVersion | None) -> EncoderConfig:
     if version is None or not version.is_learned:
         return configured()
     return read_config(encoder_folder(version.digest))
-
-
-def encoder_folder(digest: str) -> Path:
-    """Where a learned encoder lies, or would lie."""
-    return Path(settings.ENCODER_DIR) / digest
 
 
 def _packaged_model() -> Path:
@@ -184,21 +176,13 @@ def publish_encoder(
     way: str,
     metrics: dict[str, Any],
 ) -> EncoderVersion:
-    """Move a folder that `save_text_model` wrote to where encoders lie, and register it.
+    """Copy a folder that `save_text_model` wrote to where encoders lie, and register it.
 
-    `way` is how it was made: pre-trained, full, lora or projection. A reader sees the whole folder
-    or none. The same weights a second time change nothing.
+    `way` is how it was made: pre-trained, full, lora or projection. The same weights a second time
+    change nothing.
     """
     encoder = Encoder(read_config(folder))  # whether it can be loaded is known before it is used
-    target = encoder_folder(encoder.digest)
-    if not target.exists():
-        target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        staging = target.parent / f".new-{uuid.uuid4().hex}"
-        shutil.copytree(folder, staging)
-        for path in staging.iterdir():
-            with path.open("rb") as file:
-                os.fsync(file.fileno())
-        staging.rename(target)
+    store_encoder(folder, encoder.digest)
     version, _ = EncoderVersion.objects.get_or_create(
         digest=encoder.digest,
         defaults={
@@ -211,21 +195,3 @@ def publish_encoder(
         },
     )
     return version
-
-
-def ensure_vector_index(version: EncoderVersion) -> None:
-    """Build the HNSW index over this version's vectors if it isn't there (Malkov 2016)."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"CREATE INDEX IF NOT EXISTS itemvector_hnsw_{version.pk:d} ON catalog_itemvector "
-            f"USING hnsw ((vector::halfvec({version.dimensions:d})) halfvec_cosine_ops) "
-            f"WHERE encoder_id = {version.pk:d}"
-        )
-
-
-def delete_encoder(version: EncoderVersion) -> None:
-    """Forget a learned encoder: its vectors, their index and its files."""
-    with connection.cursor() as cursor:
-        cursor.execute(f"DROP INDEX IF EXISTS itemvector_hnsw_{version.pk:d}")
-    shutil.rmtree(encoder_folder(version.digest), ignore_errors=True)
-    version.delete()

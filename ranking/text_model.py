@@ -20,7 +20,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from transformers import AutoModel, AutoTokenizer, PreTrainedTokenizerBase
 from transformers.utils.hub import cached_file
-from transformers.utils.logging import disable_progress_bar
+from transformers.utils.logging import disable_progress_bar, set_verbosity_error
 
 from ranking.errors import RankingFault
 
@@ -83,11 +83,17 @@ def load_text_model(config: EncoderConfig, dtype: torch.dtype) -> TextModel:
     RankingFault
         Its files are missing, hold code, or do not fit each other.
     """
-    disable_progress_bar()  # type: ignore[no-untyped-call]
+    quieten()
     transformer = AutoModel.from_pretrained(
         config.model, use_safetensors=True, trust_remote_code=False, dtype=dtype
     )
     return TextModel(transformer, config.pooling, _projection(Path(config.model))).eval()
+
+
+def quieten() -> None:
+    """Keep what transformers says while it loads out of the logs; what is wrong, it raises."""
+    disable_progress_bar()  # type: ignore[no-untyped-call]
+    set_verbosity_error()  # type: ignore[no-untyped-call]
 
 
 def load_tokenizer(config: EncoderConfig) -> PreTrainedTokenizerBase:

@@ -42,10 +42,11 @@ def empty_cache(db: None) -> Iterator[None]:
 
 @pytest.fixture
 def own_folders(tmp_path: Path) -> Iterator[None]:
-    """Bundles, runs and snapshots of this test only, and nothing kept in memory from another."""
+    """Folders of this test only, and nothing kept in memory from another."""
     serving.forget_all()
     with override_settings(
         BUNDLE_DIR=tmp_path / "bundles",
+        ENCODER_DIR=tmp_path / "encoders",
         RUN_DIR=tmp_path / "runs",
         SNAPSHOT_DIR=tmp_path / "snapshots",
     ):

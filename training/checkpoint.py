@@ -5,7 +5,7 @@ with the same weights, bit for bit, as one that was never killed (on a CPU).
 """
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 from safetensors.torch import load_file, save_file
@@ -19,13 +19,14 @@ class Standing:
 
     done: int = 0  # epochs, or steps
     best: float = float("-inf")  # quality, higher is better
+    best_at: int = 0  # how much was done then
     bad: int = 0  # validations since the best one
     best_weights: dict[str, Tensor] = field(default_factory=dict)
 
     def note(self, quality: float, network: nn.Module) -> None:
         """Remember the best weights, and for how long there were no better ones."""
         if quality > self.best:
-            self.best, self.bad = quality, 0
+            self.best, self.best_at, self.bad = quality, self.done, 0
             self.best_weights = {name: value.clone() for name, value in learned(network).items()}
         else:
             self.bad += 1
@@ -49,7 +50,7 @@ def save(path: Path, network: nn.Module, optimiser: Optimizer, standing: Standin
     tensors |= {f"best.{name}": value for name, value in standing.best_weights.items()}
     for key, slots in optimiser.state_dict()["state"].items():
         tensors |= {f"adam.{key}.{name}": value for name, value in slots.items()}
-    told = asdict(Standing(standing.done, standing.best, standing.bad))
+    told = {one.name: getattr(standing, one.name) for one in fields(standing)}
     del told["best_weights"]
     staging = path.with_name(f"{path.name}.new")
     save_file(tensors, staging, metadata={"standing": json.dumps(told)})

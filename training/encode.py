@@ -6,7 +6,8 @@ from django.utils import timezone
 from pgvector import HalfVector
 
 from catalog.models import EncoderVersion, Item, ItemVector
-from ranking.encoder import ensure_vector_index, load_encoder
+from ranking.encoder import load_encoder
+from ranking.encoder_store import ensure_vector_index
 from training.handle import RunHandle
 from training.turns import turn_to_encode
 

@@ -6,6 +6,7 @@ from training.errors import TrainingFault
 from training.registry import live_encoder
 
 CONFIGURED = "configured"  # the encoder of the settings, whatever is live
+FROM_FEEDBACK = ("full", "lora", "projection")  # ways of learning that read interactions
 
 
 def choose_encoder(catalog: Catalog, wanted: str = "") -> EncoderVersion:
@@ -29,6 +30,25 @@ def choose_encoder(catalog: Catalog, wanted: str = "") -> EncoderVersion:
         return register_version(load_encoder())
     load_encoder(version)
     return version
+
+
+def refuse_leak(version: EncoderVersion, split: str) -> None:
+    """Refuse an encoder that learned from picks that this split asks for.
+
+    Raises
+    ------
+    TrainingFault
+        It, or one that it was made from, was fine-tuned on another split.
+    """
+    ancestor: EncoderVersion | None = version
+    while ancestor is not None:
+        known = ancestor.metrics.get("split")
+        if ancestor.way in FROM_FEEDBACK and known != split:
+            raise TrainingFault(
+                f"{ancestor} was fine-tuned on the split {known}, so it knows picks that the split "
+                f"{split} asks for. Fine-tune one with --param split={split}."
+            )
+        ancestor = ancestor.parent
 
 
 def learned_encoder(catalog: Catalog, wanted: str) -> EncoderVersion | None:

@@ -33,7 +33,7 @@ from training import metrics
 from training.ablation import ablate
 from training.baselines import tuned_baselines
 from training.encode import encode
-from training.encoders import choose_encoder
+from training.encoders import choose_encoder, refuse_leak
 from training.errors import TrainingFault
 from training.fit import Limits, fit_pipeline, fit_sources
 from training.handle import RunHandle
@@ -250,6 +250,7 @@ def prepare(
 ) -> tuple[ItemIndex, InteractionLog, Split]:
     """The catalog's items, all of them encoded, its log as it is now, and the split of it."""
     version = choose_encoder(handle.catalog, encoder)
+    refuse_leak(version, split_name)
     with handle.part(0.0, 0.05):
         encode(handle, version)
     items = ItemIndex.load(handle.catalog, version)

@@ -24,10 +24,10 @@ from ranking.sources.similar import FADING, MOST
 from ranking.text_model import EncoderConfig, TextModel, load_text_model, load_tokenizer
 from ranking.types import FloatArray, IntArray, InteractionLog
 from training.encode import encode
-from training.encoders import CONFIGURED, choose_encoder
+from training.encoders import CONFIGURED, choose_encoder, refuse_leak
 from training.errors import TrainingFault
 from training.handle import RunHandle
-from training.learned import from_parameters, publish_and_measure
+from training.learned import better_than_before, from_parameters, publish_and_measure
 from training.losses import sampled_softmax
 from training.snapshot import read_log, take_snapshot
 from training.splits import BoolArray, make_split
@@ -259,6 +259,7 @@ def finetune(handle: RunHandle) -> None:
     wanted, training, told = from_parameters(handle.parameters, Finetuning(), USUAL[way])
     catalog = handle.catalog
     parent = choose_encoder(catalog, told.get("encoder") or CONFIGURED)
+    refuse_leak(parent, told.get("split", "time"))
     with handle.part(0.0, 0.05):
         encode(handle, parent)
     items = ItemIndex.load(catalog, parent)
@@ -277,6 +278,8 @@ def finetune(handle: RunHandle) -> None:
         f"{learning:,} weights learn"
     )
     standing = learn(handle, network, training, task.loss_of, task.quality_of)
+    if not better_than_before(handle, standing):
+        return
     facts = {
         "valid_ndcg": standing.best,
         "picks": len(picks[0]),

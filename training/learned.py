@@ -17,6 +17,7 @@ from ranking.sources.union import LOOK_BACK
 from ranking.text_model import EncoderConfig, TextModel, load_tokenizer, save_text_model
 from ranking.types import FloatArray, UserContext
 from training import metrics
+from training.checkpoint import Standing
 from training.encode import encode
 from training.errors import TrainingFault
 from training.handle import RunHandle
@@ -61,6 +62,16 @@ def _cast(usual: Any, changes: dict[str, Any]) -> dict[str, Any]:
     """Values as the fields' own kinds."""
     kinds = {one.name: type(getattr(usual, one.name)) for one in fields(usual)}
     return {name: kinds[name](value) for name, value in changes.items()}
+
+
+def better_than_before(handle: RunHandle, standing: Standing) -> bool:
+    """Whether anything was learned; says so in the log where nothing was."""
+    if standing.best_at == 0:
+        handle.log(
+            "On held-out data nothing was better than the encoder as it was before, so none is "
+            "registered. Try another learning rate, or wait for more data."
+        )
+    return standing.best_at > 0
 
 
 def publish_and_measure(

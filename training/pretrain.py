@@ -19,10 +19,10 @@ from catalog.models import Item
 from ranking.device import best_device
 from ranking.encoder import config_of, pad
 from ranking.text_model import EncoderConfig, TextModel, load_text_model, load_tokenizer
-from training.encoders import CONFIGURED, choose_encoder
+from training.encoders import CONFIGURED, choose_encoder, refuse_leak
 from training.errors import TrainingFault
 from training.handle import RunHandle
-from training.learned import from_parameters, publish_and_measure
+from training.learned import better_than_before, from_parameters, publish_and_measure
 from training.text_training import TextTraining, learn, mixed_precision, places_of
 
 LEAST_TEXTS = 50
@@ -146,8 +146,10 @@ def pretrain(handle: RunHandle) -> None:
     """
     wanted, training, told = from_parameters(handle.parameters, Pretraining(), USUAL)
     parent = choose_encoder(handle.catalog, told.get("encoder") or CONFIGURED)
+    refuse_leak(parent, told.get("split", "time"))
     config = config_of(parent)
     texts = CatalogText(_texts(handle), load_tokenizer(config), wanted.max_tokens)
+    torch.manual_seed(handle.seed)  # a head that the weights come without starts by chance
     network = PretrainingModel.load(config, wanted).to(best_device())
     if network.words is None or texts.hidden is None:
         network.words = None
@@ -177,6 +179,8 @@ def pretrain(handle: RunHandle) -> None:
         return -float(np.mean([float(loss(places)) for places in batches]))
 
     standing = learn(handle, network, training, loss_of, quality_of)
+    if not better_than_before(handle, standing):
+        return
     facts = {
         "held_out_loss": -standing.best,
         "texts": len(texts),

@@ -27,6 +27,7 @@ from ranking.bundle import (
     open_bundle,
     snapshot_of,
 )
+from ranking.encoder_store import delete_encoder
 from training.errors import TrainingFault
 from training.models import ModelVersion, Promotion, TrainingRun
 
@@ -35,6 +36,7 @@ QUALITY = "ndcg@10"  # the metric that the gate looks at
 COVERAGE = "coverage@10"
 LEFTOVER_AGE = 86_400.0  # seconds
 SNAPSHOT = re.compile(r"[0-9a-f]{64}\.parquet")
+KEEP_ENCODERS = 5  # newest learned ones, besides those that a bundle needs
 KEEP_BUNDLES = 5  # newest ones whose files stay, besides the live one and the one before it
 
 
@@ -207,7 +209,19 @@ def prune(catalog: Catalog) -> list[str]:
         gone = [name for name in ids if name not in kept and bundle_exists(name)]
         for bundle_id in gone:
             delete_bundle(bundle_id)
+    prune_encoders(catalog)
     return gone
+
+
+def prune_encoders(catalog: Catalog) -> list[str]:
+    """Delete the learned encoders that no bundle needs; the newest stay. Returns their digests."""
+    models = catalog.model_versions.filter(encoder__isnull=False)
+    used = {model.encoder_id for model in models if bundle_exists(model.bundle_id)}
+    old = list(catalog.encoders.order_by("-created_at", "-pk")[KEEP_ENCODERS:])
+    gone = [version for version in old if version.pk not in used]
+    for version in gone:
+        delete_encoder(version)
+    return [version.digest for version in gone]
 
 
 def prune_leftovers() -> list[str]:

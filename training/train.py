@@ -21,7 +21,7 @@ from ranking.rankers.network import NetworkRanker
 from ranking.state import RankingState
 from ranking.types import InteractionLog
 from training.encode import encode
-from training.encoders import choose_encoder
+from training.encoders import choose_encoder, refuse_leak
 from training.errors import TrainingFault
 from training.evaluation import evaluate_state
 from training.fit import Limits, fit_pipeline
@@ -56,6 +56,7 @@ def train(handle: RunHandle) -> Path:
     """
     limits = _limits(handle.parameters)
     encoder = choose_encoder(handle.catalog, str(handle.parameters.get("encoder", "")))
+    refuse_leak(encoder, "time")
     with handle.part(0.0, 0.03):
         encode(handle, encoder)  # vectors for whatever is new
     handle.stage("snapshot", 0.03)

@@ -2,7 +2,6 @@
 
 import uuid
 from dataclasses import replace
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +11,7 @@ from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from catalog.events import Event, log_interactions
-from catalog.models import EVENT_WEIGHTS, Catalog, Item, ItemVector, SlateLog, User
-from catalog.people import users_by_external_id
+from catalog.models import Catalog, Item, ItemVector, SlateLog, User
 from ranking import features, serving
 from ranking.bundle import bundle_path
 from ranking.context import read_context
@@ -47,41 +45,6 @@ pytestmark = [
 
 QUICK = Limits(epochs=2, ranker=RankerLimits(rounds=10, network_epochs=1))
 NOTHING = (np.zeros(0, dtype=np.int64),) * 2 + (np.zeros(0, dtype=np.uint8),)
-THINGS = {
-    "Fruit": ["apple", "pear", "plum", "cherry", "banana", "grape", "melon", "peach"],
-    "Tools": ["hammer", "saw", "drill", "wrench", "chisel", "pliers", "file", "clamp"],
-}
-
-
-@pytest.fixture
-def catalog() -> Catalog:
-    """Thirty people, half of whom buy fruit and half tools, day after day."""
-    catalog = Catalog.objects.create(
-        slug="stall",
-        name="Stall",
-        item_kind="product",
-        event_weights=EVENT_WEIGHTS["product"],
-        repeat_consumption=True,
-    )
-    Item.objects.bulk_create(
-        Item(catalog=catalog, external_id=name, title=name.title(), category=category)
-        for category, names in THINGS.items()
-        for name in names
-    )
-    people = users_by_external_id([f"person-{number}" for number in range(30)])
-    items = {item.external_id: item.pk for item in catalog.items.all()}
-    draw = np.random.default_rng(3)
-    now = timezone.now()
-    events = []
-    for number, user_id in enumerate(people.values()):
-        names = list(THINGS.values())[number % 2]
-        for day in range(60, 0, -2):
-            for name in draw.choice(names, 2, replace=False):
-                moment = now - timedelta(days=day, minutes=number)
-                events.append(Event(user_id, items[name], "purchase", moment, 1.0, uuid.uuid4()))
-    result = log_interactions(catalog, events)
-    assert result.accepted == len(events), result
-    return catalog
 
 
 def trained(catalog: Catalog) -> str:
