@@ -14,19 +14,27 @@ from training.errors import TrainingFault
 from training.models import TrainingRun
 from training.refresh import refresh_now
 
+FIELDS = {  # kind of run → the fields of its form, which are parameters of the run
+    TrainingRun.Kind.TRAIN: ("encoder",),
+    TrainingRun.Kind.PRETRAIN: ("encoder",),
+    TrainingRun.Kind.FINETUNE: ("encoder", "way"),
+}
+
 
 @staff_only
 @require_POST
 @transaction.atomic
-def train(request: HttpRequest, slug: str) -> HttpResponse:
-    """Queue a training run, or show the one that is going on."""
+def start(request: HttpRequest, slug: str, kind: str) -> HttpResponse:
+    """Queue a run of a kind that learns, or show the one that is going on."""
     catalog = locked_catalog(slug)
-    earlier = TrainingRun.objects.filter(catalog=catalog, kind=TrainingRun.Kind.TRAIN)
+    earlier = TrainingRun.objects.filter(catalog=catalog, kind=kind)
     going_on = earlier.going_on().order_by("created_at").first()
     if going_on:
-        messages.info(request, f"A training of {catalog.name} is going on already: this one.")
+        messages.info(request, f"A {kind} run of {catalog.name} is going on already: this one.")
         return redirect("dashboard:run", going_on.pk)
-    run = runs.create_run(catalog, TrainingRun.Kind.TRAIN, user=staff_user(request))
+    chosen = {name: request.POST.get(name, "")[:64] for name in FIELDS[TrainingRun.Kind(kind)]}
+    parameters = {name: value for name, value in chosen.items() if value}
+    run = runs.create_run(catalog, kind, parameters, staff_user(request))
     return redirect("dashboard:run", run.pk)
 
 

@@ -10,7 +10,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_GET, require_http_methods
 
-from catalog.models import Catalog
+from catalog.models import Catalog, EncoderVersion
 from ranking.bundle import bundle_exists
 from recsite.dashboard.access import locked_catalog, staff_only, staff_user
 from training import registry
@@ -69,6 +69,15 @@ class Row:
         return all(check.ok for check in self.checks)
 
 
+@dataclass(frozen=True)
+class Learned:
+    """An encoder that the catalog learned, and what it does to ranking by text alone."""
+
+    version: EncoderVersion
+    by_text: dict[str, float] | None  # before and after; None where there was too little feedback
+    gain: Figure | None
+
+
 @staff_only
 @require_GET
 def catalogs(request: HttpRequest) -> HttpResponse:
@@ -89,6 +98,7 @@ def page(request: HttpRequest, slug: str) -> HttpResponse:
         request.GET.get("page")
     )
     live = registry.live_version(catalog)
+    encoders = catalog.encoders.select_related("parent")
     history = catalog.promotions.select_related("by").order_by("-at", "-pk")
     return render(
         request,
@@ -103,6 +113,8 @@ def page(request: HttpRequest, slug: str) -> HttpResponse:
             "live": live,
             "metric_words": [words for _, words in METRICS],
             "promotions": history[:PROMOTIONS],
+            "encoders": [_learned(version) for version in encoders.order_by("-created_at")],
+            "live_encoder": registry.live_encoder(catalog),
         },
     )
 
@@ -168,6 +180,11 @@ def roll_back_page(request: HttpRequest, slug: str) -> HttpResponse:
         "reason": request.POST.get("reason", ""),
     }
     return render(request, "dashboard/roll_back.html", context, status=422 if fault else 200)
+
+
+def _learned(version: EncoderVersion) -> Learned:
+    by_text = version.metrics.get("text_ndcg@10")
+    return Learned(version, by_text, figure(version.metrics, "gain"))
 
 
 def _row(version: ModelVersion, live: ModelVersion | None, *, check_files: bool = False) -> Row:

@@ -6,7 +6,10 @@ from recsite.dashboard import actions, model_pages, overview, run_list, run_page
 
 urlpatterns = [
     path("", overview.page, name="overview"),
-    path("catalogs/<slug:slug>/train/", actions.train, name="train"),
+    *(
+        path(f"catalogs/<slug:slug>/{kind}/", actions.start, {"kind": str(kind)}, name=str(kind))
+        for kind in actions.FIELDS
+    ),
     path("catalogs/<slug:slug>/refresh/", actions.refresh, name="refresh"),
     path("runs/", run_list.page, name="runs"),
     path("runs/<uuid:run_id>/", run_page.page, name="run"),

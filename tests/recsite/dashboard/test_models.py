@@ -3,14 +3,15 @@
 from pathlib import Path
 
 import pytest
+from celery import current_app
 from django.test import Client
 from django.urls import reverse
 
-from catalog.models import Catalog, User
+from catalog.models import Catalog, EncoderVersion, User
 from ranking.bundle import bundle_path
 from tests.recsite.dashboard.helpers import registered
 from training import registry
-from training.models import Promotion
+from training.models import Promotion, TrainingRun
 
 
 class TestModels:
@@ -89,3 +90,46 @@ class TestModels:
         assert measured.is_clear  # .2 lies below .24 … .26
         assert rows[live.pk].measured[0].difference is None
         assert "+0.0500" in answer.content.decode()
+
+
+class TestEncoders:
+    def test_what_was_learned_stands_there_with_its_gain(
+        self, staff: Client, shop: Catalog
+    ) -> None:
+        address = reverse("dashboard:catalog-models", args=["shop"])
+        assert "Nothing is learned yet" in staff.get(address).content.decode()
+        base = EncoderVersion.objects.create(name="base", digest="b" * 64, dimensions=3)
+        EncoderVersion.objects.create(
+            name="base · lora",
+            digest="a1b2c3d4" * 8,
+            dimensions=3,
+            catalog=shop,
+            parent=base,
+            way="lora",
+            metrics={
+                "text_ndcg@10": {"before": 0.1, "after": 0.15},
+                "gain": {"value": 0.05, "low": 0.01, "high": 0.09},
+            },
+        )
+        page = staff.get(address).content.decode()
+        for said in ("a1b2c3d4", "0.1000 → 0.1500", "+0.0500", "0.0100 – 0.0900"):
+            assert said in page
+
+    def test_the_forms_queue_runs_with_what_was_chosen(
+        self, staff: Client, shop: Catalog, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(current_app, "send_task", lambda *args, **options: None)
+        sent = {"way": "full", "encoder": "configured", "steps": "9"}
+        for kind, kept in (
+            ("finetune", {"way": "full", "encoder": "configured"}),
+            ("pretrain", {"encoder": "configured"}),
+        ):
+            address = reverse(f"dashboard:{kind}", args=["shop"])
+            assert staff.get(address).status_code == 405
+            answer = staff.post(address, sent)
+            run = TrainingRun.objects.get(kind=kind)
+            assert answer.url == reverse("dashboard:run", args=[run.pk])  # type: ignore[attr-defined]
+            assert run.parameters == kept
+            again = staff.post(address, sent, follow=True).content.decode()
+            assert f"A {kind} run of" in again
+        assert TrainingRun.objects.count() == 2
