@@ -126,6 +126,9 @@ class TowerTrainer:
             self.tower.parameters(), training.learning_rate, weight_decay=training.weight_decay
         )
         counts = np.bincount(log.rows[known], minlength=len(items)) + 1.0
+        picked = known & (log.weights > 0)
+        touched = np.bincount(log.rows[picked], minlength=len(items)) > 0
+        self.untouched = torch.from_numpy(~touched)  # (N,)
         self.draw = torch.from_numpy(counts**0.75 / (counts**0.75).sum())  # (N,) q of a negative
         self.standing = checkpoint.Standing()
 
@@ -203,8 +206,13 @@ class TowerTrainer:
         return float(torch.cat(gains).mean())
 
     def finish(self) -> UserTower:
-        """The tower with its best weights."""
+        """The tower with its best weights; without an id vector for items that nobody picked.
+
+        As negatives those learned that they are never picked, which says nothing of tomorrow.
+        """
         checkpoint.restore_best(self.tower, self.standing)
+        with torch.no_grad():
+            self.tower.ids.weight[self.untouched] = 0.0
         return self.tower.eval()
 
 

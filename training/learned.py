@@ -9,13 +9,9 @@ import numpy as np
 
 from catalog.models import EncoderVersion
 from ranking.encoder import publish_encoder
-from ranking.features import recent_rows
 from ranking.item_index import ItemIndex
 from ranking.serving import bare_state
-from ranking.sources.similar import similar
-from ranking.sources.union import LOOK_BACK
 from ranking.text_model import EncoderConfig, TextModel, load_tokenizer, save_text_model
-from ranking.types import FloatArray, UserContext
 from training import metrics
 from training.checkpoint import Standing
 from training.encode import encode
@@ -24,7 +20,7 @@ from training.handle import RunHandle
 from training.snapshot import read_log, take_snapshot
 from training.splits import make_split
 from training.text_training import TextTraining
-from training.tune import Trial
+from training.tune import Trial, text_scorer
 
 Wanted = TypeVar("Wanted")
 TOLD = ("encoder", "split")  # parameters of every run that trains an encoder
@@ -128,11 +124,4 @@ def text_ndcg(
     log = read_log(take_snapshot(catalog), items, catalog)
     fold = make_split(split_name, log, catalog).valid
     state = bare_state(items, catalog)
-    nobody = np.zeros(len(items), dtype=np.float32)
-
-    def scores(context: UserContext) -> FloatArray:
-        handle.check()
-        found = similar(state, context, recent_rows(context, LOOK_BACK))
-        return nobody if found is None else found
-
-    return Trial(state, log, fold, handle.seed).each(scores)
+    return Trial(state, log, fold, handle.seed).each(text_scorer(state))

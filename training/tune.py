@@ -13,6 +13,7 @@ from ranking.filters import allowed_items
 from ranking.neighbours import Neighbours
 from ranking.pipeline import Trace, rank
 from ranking.rerank import diversify
+from ranking.sources.similar import similar
 from ranking.sources.union import LOOK_BACK
 from ranking.state import RankingState, Recipe, usual_recipes
 from ranking.types import FloatArray, IntArray, InteractionLog, Query, UserContext
@@ -70,6 +71,17 @@ def scorer_of(table: Neighbours) -> Scorer:
     return lambda context: table.scores_for(recent_rows(context, LOOK_BACK))
 
 
+def text_scorer(state: RankingState) -> Scorer:
+    """The texts of the recent items by themselves; nothing for people without a history."""
+    nothing = np.zeros(len(state.items), dtype=np.float32)
+
+    def scores(context: UserContext) -> FloatArray:
+        found = similar(state, context, recent_rows(context, LOOK_BACK))
+        return nothing if found is None else found
+
+    return scores
+
+
 def axes(usual: Recipe) -> list[list[dict[str, Any]]]:
     """What is changed about a recipe, axis by axis; {} leaves it as it is."""
     if isinstance(usual, Ease):
@@ -86,16 +98,13 @@ def axes(usual: Recipe) -> list[list[dict[str, Any]]]:
     ]
 
 
-class Trial:
-    """Requests of a fold, ready to be asked of one model after another."""
+class Requests:
+    """Requests whose answers are known, to be asked of one model after another."""
 
-    def __init__(self, state: RankingState, log: InteractionLog, fold: Fold, seed: int) -> None:
-        most = min(REQUESTS, MOST_SCORES // max(len(state.items), 1))
-        requests = drawn(fold.requests, most, seed)
-        self.known, self.now = some_people(log.keep(fold.known), seed), fold.now
-        self.contexts = [context_of(log, request) for request in requests]
-        self.picked = [request.picked for request in requests]
-        self.state = state
+    def __init__(
+        self, state: RankingState, contexts: list[UserContext], picked: list[IntArray]
+    ) -> None:
+        self.state, self.contexts, self.picked = state, contexts, picked
 
     def ndcg(self, scorer: Scorer) -> float:
         """Mean nDCG@10 of ranking everything by this scorer."""
@@ -104,6 +113,30 @@ class Trial:
     def each(self, scorer: Scorer) -> NDArray[np.float64]:
         """The nDCG@10 of each request. (R,)"""
         return self._ndcg(scorer(context) for context in self.contexts)
+
+    @staticmethod
+    def _mean(ndcg: NDArray[np.float64]) -> float:
+        return float(ndcg.mean()) if len(ndcg) else 0.0
+
+    def _ndcg(self, answers: Iterable[FloatArray]) -> NDArray[np.float64]:
+        ranks = [
+            ranks_of(
+                np.where(allowed_items(self.state, context, QUERY)[0], scores, -np.inf), picked
+            )
+            for scores, context, picked in zip(answers, self.contexts, self.picked, strict=True)
+        ]
+        return metrics.ndcg(padded(ranks), 10)
+
+
+class Trial(Requests):
+    """Requests of a fold, and what was known before them."""
+
+    def __init__(self, state: RankingState, log: InteractionLog, fold: Fold, seed: int) -> None:
+        most = min(REQUESTS, MOST_SCORES // max(len(state.items), 1))
+        requests = drawn(fold.requests, most, seed)
+        contexts = [context_of(log, request) for request in requests]
+        super().__init__(state, contexts, [request.picked for request in requests])
+        self.known, self.now = some_people(log.keep(fold.known), seed), fold.now
 
     def scores(self, scorer: Scorer) -> list[HalfArray]:
         """Its scores of everything for every request, each scaled to a largest of 1. R × (N,)"""
@@ -123,18 +156,6 @@ class Trial:
             for place in range(len(self.contexts))
         )
         return self._mean(self._ndcg(sums))
-
-    def _mean(self, ndcg: NDArray[np.float64]) -> float:
-        return float(ndcg.mean()) if len(ndcg) else 0.0
-
-    def _ndcg(self, answers: Iterable[FloatArray]) -> NDArray[np.float64]:
-        ranks = [
-            ranks_of(
-                np.where(allowed_items(self.state, context, QUERY)[0], scores, -np.inf), picked
-            )
-            for scores, context, picked in zip(answers, self.contexts, self.picked, strict=True)
-        ]
-        return metrics.ndcg(padded(ranks), 10)
 
 
 def slate_ndcg(

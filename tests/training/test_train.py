@@ -24,6 +24,8 @@ from ranking.sources.union import retrieve
 from ranking.types import DAY, Query
 from training.ablation import told
 from training.backtest import Backtest, backtest, mean_leads
+from training.cold_start import cold_start
+from training.cold_start import told as cold_start_told
 from training.errors import TrainingFault
 from training.evaluation import ablate_catalog, evaluate_catalog
 from training.fit import Limits
@@ -247,3 +249,26 @@ def test_the_encoder_tells_meaning_apart_and_has_unit_length() -> None:
     assert np.linalg.norm(vectors, axis=1) == pytest.approx([1, 1, 1], abs=1e-3)
     assert vectors[0] @ vectors[1] > vectors[0] @ vectors[2]
     assert load_encoder().encode_items([]).shape == (0, 384)
+
+
+def test_cold_start_is_measured_case_by_case(catalog: Catalog) -> None:
+    run, lease = create_claimed(catalog, TrainingRun.Kind.EVALUATE, "test", {"cold": True})
+    with RunHandle(run, lease) as handle:
+        rows = cold_start(handle, "time", QUICK)
+    figures = {(row["case"], row["model"]): row for row in rows}
+    people = [f"people with {length} interactions" for length in (0, 1, 3)]
+    first_day, untouched = "a catalog's first day", "items that nobody has touched"
+    assert {case for case, _ in figures} == {*people, first_day, untouched}
+    assert {model for case, model in figures if case == first_day} == {"chance", "text alone"}
+    told_lines = [cold_start_told(row) for row in rows]
+    assert any("× chance" in line for line in told_lines)
+
+    def value(case: str, model: str) -> float:
+        return float(figures[case, model]["ndcg@10"]["value"])
+
+    assert value(first_day, "text alone") > 1.2 * value(
+        first_day, "chance"
+    )  # fruit goes with fruit
+    assert value(people[0], "text alone") == value(people[0], "text alone")
+    assert value(people[2], "full pipeline") > value(people[0], "full pipeline")
+    assert figures[untouched, "popularity"]["requests"] > 0

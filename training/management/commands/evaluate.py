@@ -1,13 +1,16 @@
 """manage.py evaluate CATALOG [--split S] [--json F] [--ranks DIR]: the pipeline and baselines."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from catalog.models import Catalog
-from training.ablation import told
+from training import ablation
+from training.cold_start import cold_start
+from training.cold_start import told as cold_start_told
 from training.console import find_catalog, run_here
 from training.evaluation import ablate_catalog, evaluate_catalog
 from training.models import TrainingRun
@@ -42,6 +45,12 @@ class Command(BaseCommand):
             help="instead: what each source, feature group, ranker and stage is worth, measured "
             "on the validation fold",
         )
+        parser.add_argument(
+            "--cold-start",
+            action="store_true",
+            help="instead: people with 0, 1 and 3 interactions, items that nobody has touched, and "
+            "a catalog's first day",
+        )
         parser.add_argument("--json", type=Path, help="write the figures to this file too")
         parser.add_argument(
             "--ranks", type=Path, help="write every model's ranks to this folder, a file each"
@@ -51,8 +60,13 @@ class Command(BaseCommand):
         catalog = find_catalog(options["catalog"])
         if options["json"] and not options["json"].parent.is_dir():
             raise CommandError(f"There is no folder {options['json'].parent} to write to.")
+        if options["ablate"] and options["cold_start"]:
+            raise CommandError("Say --ablate or --cold-start, not both.")
         if options["ablate"]:
-            self._ablate(catalog, options)
+            self._rows(catalog, options, ablate_catalog, ablation.told)
+            return
+        if options["cold_start"]:
+            self._rows(catalog, options, cold_start, cold_start_told)
             return
         asked = ("split", "fresh", "encoder")
         parameters = {name: options[name] for name in asked if options[name]}
@@ -78,11 +92,17 @@ class Command(BaseCommand):
         if options["json"]:
             options["json"].write_text(json.dumps(result, indent=1))
 
-    def _ablate(self, catalog: Catalog, options: dict[str, Any]) -> None:
-        parameters = {"split": options["split"], "ablate": True}
+    def _rows(
+        self,
+        catalog: Catalog,
+        options: dict[str, Any],
+        measure: Callable[..., list[dict[str, Any]]],
+        told: Callable[[dict[str, Any]], str],
+    ) -> None:
+        parameters = {"split": options["split"], "measure": measure.__name__}
         kind, say = TrainingRun.Kind.EVALUATE, self.stdout.write
         with run_here(catalog, kind, parameters, options["seed"], say) as run:
-            rows = ablate_catalog(run, options["split"], encoder=options["encoder"])
+            rows = measure(run, options["split"], encoder=options["encoder"])
         self.stdout.write("")
         for row in rows:
             self.stdout.write(told(row))
