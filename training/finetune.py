@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from peft import LoraConfig, PeftModel, get_peft_model
 from torch import Tensor, nn
+from torch.nn.functional import embedding
 
 from catalog.models import Item
 from ranking.device import best_device
@@ -102,10 +103,14 @@ class Picks:
 
 
 def user_vectors(vectors: Tensor, histories: Tensor) -> Tensor:
-    """What `similar` makes of histories. vectors (U, D), histories (B, H) rows of it → (B, D)"""
+    """What `similar` makes of histories. vectors (U, D), histories (B, H) rows of it → (B, D)
+
+    Read as an embedding, whose gradients several threads sum up in the same order each time.
+    """
     places = torch.arange(histories.shape[1], device=histories.device)
     strengths = torch.exp2(-places / FADING) * (histories >= 0)  # (B, H)
-    summed = torch.einsum("bh,bhd->bd", strengths, vectors[histories.clamp(min=0)])
+    read = embedding(histories.clamp(min=0), vectors)  # (B, H, D)
+    summed = torch.einsum("bh,bhd->bd", strengths, read)
     return nn.functional.normalize(summed, dim=1)
 
 
@@ -187,7 +192,7 @@ class Task:
         own |= codes[None, :] == targets[:, None]
         drawn = self.batch * (1 + self.wanted.history)
         expected = np.log(self.shares[np.concatenate([targets, codes])] * drawn)
-        positives = vectors[_tensor(np.searchsorted(codes, targets))]
+        positives = embedding(_tensor(np.searchsorted(codes, targets)), vectors)
         logs = _tensor(expected.astype(np.float32))
         return sampled_softmax(states, positives, vectors, logs, _tensor(own))
 
