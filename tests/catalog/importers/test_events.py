@@ -11,7 +11,7 @@ from django.utils import timezone
 from catalog.creation import create_catalog
 from catalog.importers.files import Summary, import_files
 from catalog.models import Catalog, Interaction, Item, Offer, User
-from tests.catalog.importers.helpers import bad_rows, write
+from tests.catalog.importers.files import bad_rows, write
 
 pytestmark = pytest.mark.django_db
 

@@ -16,7 +16,7 @@ from django.db import connection
 from catalog.errors import CatalogError
 from catalog.importers.files import import_files
 from catalog.models import Catalog, Interaction, Item, LoadState, User
-from tests.catalog.importers.helpers import bad_rows, write
+from tests.catalog.importers.files import bad_rows, write
 
 pytestmark = pytest.mark.django_db
 

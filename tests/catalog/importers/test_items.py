@@ -9,7 +9,7 @@ from django.conf import settings
 
 from catalog.importers.files import Outcome, Summary, import_files
 from catalog.models import Catalog, Interaction, Item
-from tests.catalog.importers.helpers import bad_rows, write
+from tests.catalog.importers.files import bad_rows, write
 
 pytestmark = pytest.mark.django_db
 

@@ -4,7 +4,7 @@ import pytest
 
 from catalog.models import EVENT_WEIGHTS, Catalog, Item
 from recsite.api import keys
-from tests.recsite.api.helpers import Program
+from tests.recsite.api.program import Program
 from tests.recsite.ranking_stub import RankingStub, install
 from training import tasks
 

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from catalog.models import ApiKey, Catalog, Item
 from recsite.api import keys
-from tests.recsite.api.helpers import Program, assert_problem
+from tests.recsite.api.program import Program, assert_problem
 from tests.recsite.ranking_stub import RankingStub
 
 pytestmark = pytest.mark.django_db

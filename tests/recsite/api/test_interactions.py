@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from catalog.events import Event, log_interactions
 from catalog.models import Interaction, Item, User
-from tests.recsite.api.helpers import Program, assert_problem
+from tests.recsite.api.program import Program, assert_problem
 
 pytestmark = pytest.mark.django_db
 

@@ -7,7 +7,7 @@ import pytest
 from kombu.exceptions import OperationalError as BrokerAway
 
 from catalog.models import Catalog, Item
-from tests.recsite.api.helpers import Program, assert_problem
+from tests.recsite.api.program import Program, assert_problem
 from training import tasks
 
 pytestmark = pytest.mark.django_db

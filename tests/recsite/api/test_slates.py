@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from catalog.models import Item, SlateLog, User
-from tests.recsite.api.helpers import Program, assert_problem
+from tests.recsite.api.program import Program, assert_problem
 from tests.recsite.ranking_stub import RankingStub
 
 pytestmark = pytest.mark.django_db

@@ -9,7 +9,7 @@ from django.test import Client
 
 from catalog.models import Catalog, User
 from recsite import health
-from tests.recsite.dashboard.helpers import READY
+from tests.recsite.dashboard.pages import READY
 
 
 @pytest.fixture(autouse=True)

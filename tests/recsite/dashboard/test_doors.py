@@ -8,7 +8,7 @@ from django.test import Client
 from django.urls import reverse
 
 from catalog.models import Catalog, User
-from tests.recsite.dashboard.helpers import actions, pages, registered
+from tests.recsite.dashboard.pages import actions, pages, registered
 from training.models import TrainingRun
 
 

@@ -9,7 +9,7 @@ from django.urls import reverse
 
 from catalog.models import Catalog, EncoderVersion, User
 from ranking.bundle import bundle_path
-from tests.recsite.dashboard.helpers import registered
+from tests.recsite.dashboard.pages import registered
 from training import registry
 from training.models import Promotion, TrainingRun
 

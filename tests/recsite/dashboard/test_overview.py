@@ -16,7 +16,7 @@ from catalog.models import Catalog, Interaction, Item, SlateLog, User
 from ranking.bundle import bundle_path
 from recsite import health
 from recsite.dashboard.activity import activity_of
-from tests.recsite.dashboard.helpers import AWAY, registered
+from tests.recsite.dashboard.pages import AWAY, registered
 from training import registry
 from training.models import RunLogLine, TrainingRun
 

@@ -9,7 +9,7 @@ from django.urls import reverse
 from catalog.models import Catalog, Item, User
 from recsite.aisles import aisles_of
 from tests.recsite.ranking_stub import RankingStub
-from tests.recsite.shop.helpers import buy, titles
+from tests.recsite.shop.visits import buy, titles
 
 pytestmark = pytest.mark.django_db
 

@@ -8,7 +8,7 @@ from django.urls import reverse
 
 from catalog.models import Interaction, Item
 from recsite import cart
-from tests.recsite.shop.helpers import HTMX
+from tests.recsite.shop.visits import HTMX
 
 pytestmark = pytest.mark.django_db
 

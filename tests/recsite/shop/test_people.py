@@ -7,7 +7,7 @@ from django.urls import reverse
 
 from catalog.models import Interaction, Item, User
 from tests.recsite.ranking_stub import RankingStub
-from tests.recsite.shop.helpers import buy
+from tests.recsite.shop.visits import buy
 
 pytestmark = pytest.mark.django_db
 

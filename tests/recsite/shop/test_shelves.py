@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from catalog.models import Interaction, Item, Offer, SlateLog, User
 from tests.recsite.ranking_stub import RankingStub
-from tests.recsite.shop.helpers import MOST_QUERIES, buy, titles
+from tests.recsite.shop.visits import MOST_QUERIES, buy, titles
 
 pytestmark = pytest.mark.django_db
 

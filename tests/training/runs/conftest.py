@@ -10,7 +10,7 @@ import pytest
 from django.db import connection
 
 from catalog.models import Catalog
-from tests.training.runs.helpers import FAKE
+from tests.training.runs.lives import FAKE
 from training import watcher
 
 

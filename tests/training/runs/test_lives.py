@@ -10,7 +10,7 @@ from django.db.models.functions import Now
 from kombu.exceptions import OperationalError as BrokerAway
 
 from catalog.models import Catalog
-from tests.training.runs.helpers import check_for, expire, in_background, queued, taken
+from tests.training.runs.lives import check_for, expire, in_background, queued, taken
 from training import runs
 from training.errors import RunCancelled, StaleLease, TrainingFault
 from training.handle import RunHandle

@@ -10,7 +10,7 @@ import pytest
 from django.core.management import CommandError
 
 from catalog.models import Catalog
-from tests.training.runs.helpers import FAKE, expire, in_background, queued, taken, wait_for
+from tests.training.runs.lives import FAKE, expire, in_background, queued, taken, wait_for
 from training import runs, watcher
 from training.console import follow
 from training.models import RunMetric, TrainingRun

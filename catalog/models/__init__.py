@@ -1,0 +1,42 @@
+"""What is stored: catalogs, items, their vectors and offers, people, interactions, slates."""
+
+from catalog.models.behaviour import Interaction, InteractionQuerySet, SlateLog
+from catalog.models.catalogs import (
+    EVENT_WEIGHTS,
+    ApiKey,
+    Catalog,
+    CatalogQuerySet,
+    InteractionType,
+    LoadState,
+)
+from catalog.models.items import (
+    EncoderVersion,
+    EncoderVersionQuerySet,
+    Item,
+    ItemQuerySet,
+    ItemVector,
+    Offer,
+    OfferQuerySet,
+)
+from catalog.models.people import Follow, User
+
+__all__ = [
+    "EVENT_WEIGHTS",
+    "ApiKey",
+    "Catalog",
+    "CatalogQuerySet",
+    "EncoderVersion",
+    "EncoderVersionQuerySet",
+    "Follow",
+    "Interaction",
+    "InteractionQuerySet",
+    "InteractionType",
+    "Item",
+    "ItemQuerySet",
+    "ItemVector",
+    "LoadState",
+    "Offer",
+    "OfferQuerySet",
+    "SlateLog",
+    "User",
+]

@@ -1,0 +1,116 @@
+"""Catalogs: the unit of scope, what counts in one, its keys, and how far its loads are."""
+
+from typing import ClassVar
+
+from django.apps import apps
+from django.db import models
+from django.db.models import F, Q
+
+
+class InteractionType(models.TextChoices):
+    """Everything that a person can do with an item; a catalog counts some of them."""
+
+    VIEW = "view"
+    CLICK = "click"
+    ADD = "add"
+    PURCHASE = "purchase"
+    READ = "read"
+    LIKE = "like"
+    RATE = "rate"
+    HIDE = "hide"
+
+
+EVENT_WEIGHTS: dict[str, dict[str, float]] = {
+    "product": {
+        "view": 0.1,
+        "click": 0.2,
+        "add": 0.5,
+        "purchase": 1.0,
+        "like": 1.0,
+        "rate": 1.0,
+        "hide": -1.0,
+    },
+    "article": {"view": 0.1, "click": 0.5, "read": 1.0, "like": 1.5, "rate": 1.0, "hide": -1.5},
+}
+
+
+class CatalogQuerySet(models.QuerySet["Catalog"]):
+    """Reads of catalogs."""
+
+    def ready(self) -> "CatalogQuerySet":
+        """Catalogs that hold at least one item."""
+        items = apps.get_model("catalog", "Item")._default_manager  # items.py reads this module
+        return self.filter(models.Exists(items.filter(catalog=models.OuterRef("pk"))))
+
+
+class Catalog(models.Model):
+    """The unit of scope: a shop, a news site, anything with items that people pick from."""
+
+    class ItemKind(models.TextChoices):
+        PRODUCT = "product"
+        ARTICLE = "article"
+
+    slug = models.SlugField(unique=True)
+    name = models.CharField(max_length=200)
+    item_kind = models.CharField(max_length=16, choices=ItemKind)
+    language = models.CharField(max_length=8, default="en")
+    repeat_consumption = models.BooleanField(default=False)  # groceries: yes; news: no
+    event_weights = models.JSONField(default=dict)  # interaction type → weight, negatives allowed
+    item_half_life_days = models.FloatField(null=True, blank=True)  # how fast an item ages
+    diversity = models.FloatField(default=0.1)  # λ of MMR: 0 = by score alone, 1 = by novelty alone
+    is_simulated = models.BooleanField(default=False)  # its people are made up; pages say so
+    about = models.TextField(blank=True)  # origin and licence of the data
+    # The one place where training meets serving; '' = no bundle yet: encoder and popularity answer.
+    live_bundle = models.CharField(max_length=80, blank=True, default="")
+    # Bumped when items or vectors change, so that every process refreshes its index.
+    items_version = models.BigIntegerField(default=0)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    objects = CatalogQuerySet.as_manager()
+
+    class Meta:
+        constraints: ClassVar = [
+            models.CheckConstraint(
+                condition=Q(diversity__gte=0, diversity__lte=1), name="catalog_diversity_0_1"
+            ),
+            models.CheckConstraint(
+                condition=Q(item_kind__in=["product", "article"]), name="catalog_item_kind_known"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def touch_items(self) -> None:
+        """Tell every serving process that items or vectors of this catalog changed."""
+        Catalog.objects.filter(pk=self.pk).update(items_version=F("items_version") + 1)
+
+
+class ApiKey(models.Model):
+    """A program's key to one catalog. Only its hash is kept."""
+
+    catalog = models.ForeignKey(Catalog, on_delete=models.CASCADE, related_name="api_keys")
+    name = models.CharField(max_length=100)
+    prefix = models.CharField(max_length=8, unique=True)  # shown in lists, finds the row
+    key_hash = models.CharField(max_length=64)  # sha256 of the whole key, hex
+    created_at = models.DateTimeField(auto_now_add=True)
+    last_used_at = models.DateTimeField(null=True, blank=True)
+    revoked_at = models.DateTimeField(null=True, blank=True)
+
+
+class LoadState(models.Model):
+    """How far a long load of a catalog has come: the demo, or an import."""
+
+    catalog = models.ForeignKey(Catalog, on_delete=models.CASCADE, related_name="loads")
+    stage = models.CharField(max_length=40)  # items, interactions, vectors …
+    done = models.BigIntegerField(default=0)
+    total = models.BigIntegerField(null=True, blank=True)
+    message = models.TextField(blank=True, default="")
+    started_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint("catalog", "stage", name="loadstate_stage_unique"),
+        ]
