@@ -49,6 +49,7 @@ class ItemIndex:
     available: NDArray[np.bool_]  # (N,)
     category_names: tuple[str, ...] = ()  # by category code
     offers: Offers = field(default_factory=Offers.none)
+    encoder: EncoderVersion | None = None  # whose vectors these are
     has_vector: NDArray[np.bool_] = field(init=False, repr=False)  # (N,)
 
     def __post_init__(self) -> None:
@@ -100,6 +101,7 @@ class ItemIndex:
             available=np.array(available, dtype=bool),
             category_names=category_names,
             offers=Offers.of(np.searchsorted(index, offers[:, 0].astype(np.int64)), *offers.T[1:]),
+            encoder=encoder,
         )
 
 

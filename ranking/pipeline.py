@@ -13,10 +13,13 @@ from catalog.events import log_slate
 from catalog.models import Catalog, Item, SlateLog
 from ranking import explain
 from ranking.context import read_context
+from ranking.features import recent_rows
 from ranking.filters import SAME_TEXT, allowed_items, drop_near_duplicates
+from ranking.personalizer import PERSONAL
 from ranking.query import find
 from ranking.rankers.blend import score
 from ranking.rankers.ensemble import by_rank
+from ranking.rankers.examples import HISTORY
 from ranking.rerank import DIVERSITY, diversify
 from ranking.serving import current, vector_of_query
 from ranking.sources.union import empty_candidates, retrieve
@@ -58,7 +61,7 @@ def recommend(query: Query) -> Slate:
     with trace.stage("context", 0) as out:  # ②
         context = read_context(query, catalog, state.items)
         out += [0, {"interactions": len(context.rows)}]
-    candidates = rank(state, context, query, trace)  # ④ – ⑦
+    candidates = rank(state, context, query, trace)  # ④ – ⑧
     with trace.stage(DIVERSITY, len(candidates)) as out:  # ⑨
         chosen = diversify(state, context, candidates, query)
         out.append(len(chosen))
@@ -66,7 +69,7 @@ def recommend(query: Query) -> Slate:
 
 
 def rank(state: RankingState, context: UserContext, query: Query, trace: Trace) -> Candidates:
-    """④ – ⑦: candidates of one person, best first. Evaluation calls this very function."""
+    """④ – ⑧: candidates of one person, best first. Evaluation calls this very function."""
     with trace.stage("allowed", len(state.items)) as out:  # ⑦ the rules that need no score
         allowed, removed = allowed_items(state, context, query)
         out += [int(allowed.sum()), removed]
@@ -82,7 +85,10 @@ def rank(state: RankingState, context: UserContext, query: Query, trace: Trace) 
         if NEAR_DUPLICATES not in query.without:
             unique = drop_near_duplicates(state, context, best_first)
         out.append(len(unique))
-    return unique
+    if state.personalizer is None or not len(unique.features) or PERSONAL in query.without:
+        return unique
+    with trace.stage(PERSONAL, len(unique)):  # ⑧
+        return state.personalizer.rerank(unique, recent_rows(context, HISTORY))
 
 
 def search(query: Query) -> Slate:

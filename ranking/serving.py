@@ -29,6 +29,7 @@ from ranking.errors import RankingFault
 from ranking.item_index import ItemIndex
 from ranking.neighbours import Neighbours
 from ranking.offers import OfferResponse
+from ranking.personalizer import NO_TOKEN, PersonalConfig, Personalizer
 from ranking.popularity import HALF_LIVES, Popularity
 from ranking.rankers.ensemble import Ensemble, Ranker
 from ranking.rankers.gbdt import GbdtRanker
@@ -262,6 +263,7 @@ def state_from_bundle(bundle: Bundle, items: ItemIndex, catalog: Catalog) -> Ran
         tower=tower,
         tower_items=tower_items,
         ranker=_ranker(bundle, tower_items),
+        personalizer=_personalizer(bundle, tables, place, tower_items, len(items)),
         trusted_after=float(bundle.meta.parameters.get("trusted_after", TRUSTED_AFTER)),
         bundle_id=bundle.id,
         **_dials(catalog),
@@ -292,6 +294,24 @@ def _ranker(bundle: Bundle, vectors: FloatArray | None) -> Ensemble:
             path = bundle.file(f"{name}.safetensors")
             members[name] = NetworkRanker.load(path, config, names, vectors)
     return Ensemble(members, {name: told["shares"][name] for name in members})
+
+
+def _personalizer(
+    bundle: Bundle,
+    tables: dict[str, NDArray[Any]],
+    place: IntArray,
+    vectors: FloatArray | None,
+    size: int,
+) -> Personalizer | None:
+    """The personal model over today's items; None where there is none, or vectors are missing."""
+    told = bundle.meta.parameters.get("personalizer")
+    if told is None or vectors is None:
+        return None
+    words = np.full((size, tables["words"].shape[1]), NO_TOKEN, dtype=np.int32)
+    words[place[place >= 0]] = tables["words"][place >= 0]
+    config = PersonalConfig(**told | {"features": tuple(told["features"])})
+    path = bundle.file("personalizer.safetensors")
+    return Personalizer.load(path, config, features.names(union.NAMES), vectors, words)
 
 
 def load_tower(bundle: Bundle) -> UserTower:

@@ -8,6 +8,7 @@ from ranking.ease import Ease
 from ranking.item_index import ItemIndex
 from ranking.neighbours import Neighbours
 from ranking.offers import OfferResponse
+from ranking.personalizer import Personalizer
 from ranking.popularity import Popularity
 from ranking.rankers.ensemble import Ranker
 from ranking.repurchase import Repurchase
@@ -50,6 +51,7 @@ class RankingState:
     tower_items: FloatArray | None = None  # (N, d) items as the tower sees them
     ranker: Ranker | None = None
     trusted_after: float = TRUSTED_AFTER  # 0: the ranker alone decides for everybody
+    personalizer: Personalizer | None = None  # re-orders the head; none where it did not pay
     bundle_id: str = ""  # '' = no bundle: encoder and popularity only
 
     def as_of(self, log: InteractionLog, moment: float) -> "RankingState":

@@ -80,13 +80,17 @@ class UserContext:
 
 @dataclass
 class Candidates:
-    """④ The union of what the sources found; arrays run in parallel."""
+    """④ The union of what the sources found; arrays run in parallel.
+
+    `scores` are there once they are ranked, `features` (N, F) if a trained ranker did it.
+    """
 
     rows: IntArray  # (N,) item-index rows
     source_scores: FloatArray  # (N, S) NaN where the source did not find it
     source_ranks: FloatArray  # (N, S) 0 = first, NaN where the source did not find it
     source_names: tuple[str, ...]  # (S,)
     scores: FloatArray = field(default_factory=lambda: np.zeros(0, dtype=np.float32))  # (N,)
+    features: FloatArray = field(default_factory=lambda: np.zeros((0, 0), dtype=np.float32))
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -99,6 +103,7 @@ class Candidates:
             self.source_ranks[mask],
             self.source_names,
             self.scores[mask] if len(self.scores) else self.scores,
+            self.features[mask] if len(self.features) else self.features,
         )
 
 

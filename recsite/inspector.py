@@ -18,6 +18,7 @@ STAGE_WORDS = {
     "sources": "Candidates from every source",
     "ranker": "How likely each one is to please",
     "near-duplicates": "Of things that say the same, the best stays",
+    "personal model": "The head in this person’s own order",
     "diversity": "Variety among neighbours",
 }
 RETRIEVAL = ("sources", "query")  # the stages that find candidates

@@ -105,7 +105,7 @@ def ablate(
         train, valid = examples_of(handle, state, log, split)
         learned = compare_rankers(handle, state, train, valid, limits)
         then = state.as_of(log.keep(split.valid.known), split.valid.now)
-        trusted_after = choose_trust(handle, lambda: then, log, split, learned.ensemble)
+        trusted_after = choose_trust(handle, then, log, split, learned.ensemble)
         whole = replace(then, ranker=learned.ensemble, trusted_after=trusted_after)
         trees = learned.ensemble.members["gbdt"]
         alone = replace(whole, ranker=Ensemble({"gbdt": trees}, {"gbdt": 1.0}))

@@ -172,6 +172,9 @@ def evaluate_state(
     ranked += peers()
     if state.tower is not None:
         ranked.append(asked.answers("tower alone", "part", tower_scorer(then), 0.0))
+    if state.personalizer is not None:
+        without = pipeline_scorer(replace(then, personalizer=None))
+        ranked.append(asked.answers("without the personal model", "part", without, 0.0))
     ranked.append(asked.answers(PIPELINE, "pipeline", pipeline_scorer(then), fit_seconds))
     if ranks_folder is not None:
         for one in ranked:

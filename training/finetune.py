@@ -17,7 +17,6 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from torch import Tensor, nn
 from torch.nn.functional import embedding
 
-from catalog.models import Item
 from ranking.device import best_device
 from ranking.encoder import config_of, pad
 from ranking.item_index import ItemIndex
@@ -33,6 +32,7 @@ from training.losses import sampled_softmax
 from training.snapshot import read_log, take_snapshot
 from training.splits import BoolArray, make_split
 from training.text_training import TextTraining, learn, mixed_precision, places_of
+from training.words import texts_of
 
 LEAST_PICKS = 200  # with a history, to learn from
 ASKED = 1_000  # picks of the validation, each ranked among all texts or MOST_TEXTS of them
@@ -275,7 +275,7 @@ def finetune(handle: RunHandle) -> None:
     if way == "projection":
         network = ProjectedVectors(items.text_vectors)
     else:
-        network = _text_vectors(handle, items, config, wanted)
+        network = _text_vectors(items, config, wanted)
     task = Task(network.to(best_device()), items, picks, wanted, training, handle.seed)
     learning = sum(part.numel() for part in network.parameters() if part.requires_grad)
     handle.log(
@@ -310,9 +310,7 @@ def _picks(handle: RunHandle, items: ItemIndex, split_name: str) -> tuple[Picks,
     return known, held
 
 
-def _text_vectors(
-    handle: RunHandle, items: ItemIndex, config: EncoderConfig, wanted: Finetuning
-) -> TextVectors:
+def _text_vectors(items: ItemIndex, config: EncoderConfig, wanted: Finetuning) -> TextVectors:
     """The network that reads the texts, all of its weights learning, or LoRA's additions only."""
     model = load_text_model(config, torch.float32)
     if wanted.way == "lora":
@@ -325,19 +323,11 @@ def _text_vectors(
         model.requires_grad_(False)
         model.transformer = get_peft_model(model.transformer, additions)
     tokenizer = load_tokenizer(config)
-    texts = [config.item_prefix + text for text in _texts(handle, items)]
+    texts = [config.item_prefix + text for text in texts_of(items)]
     tokens = tokenizer(texts, truncation=True, max_length=wanted.max_tokens)["input_ids"]
     network = TextVectors(model, tokens, int(tokenizer.pad_token_id or 0))
     network.word_drop = wanted.word_drop
     return network
-
-
-def _texts(handle: RunHandle, items: ItemIndex) -> list[str]:
-    """The text of each row of `text_vectors`. (U,)"""
-    _, first = np.unique(items.text_codes, return_index=True)
-    ids = items.ids[first]
-    found = Item.objects.in_bulk(ids.tolist())
-    return [found[int(pk)].text for pk in ids]
 
 
 def _learned(network: nn.Module, config: EncoderConfig) -> TextModel:

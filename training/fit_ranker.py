@@ -18,6 +18,7 @@ from ranking.state import TRUSTED_AFTER, RankingState
 from ranking.types import InteractionLog
 from training.errors import TrainingFault
 from training.fit_network import NetworkTraining, fit_network, ndcg_of
+from training.fit_personal import PersonalTraining, fit_personalizer
 from training.handle import RunHandle
 from training.negatives import fold_examples
 from training.splits import QUERY, Split, drawn
@@ -44,12 +45,15 @@ class RankerLimits:
 
     rounds: int = GbdtConfig.rounds  # trees
     network_epochs: int = NetworkTraining.epochs  # 0: trees only
+    personal_epochs: int = PersonalTraining.epochs  # 0: no personal model
 
 
 def fit_ranker(
     handle: RunHandle, state: RankingState, log: InteractionLog, split: Split, limits: RankerLimits
 ) -> RankingState:
-    """The state with trees, FM and DCN: chosen on validation, then learned anew on all examples.
+    """The state with trees, FM, DCN and, where it pays, the personal model.
+
+    Rankers are chosen on validation, then learned anew on all examples.
 
     What is compared learns from the folds before validation; what is kept learns, in the way that
     was best, from all folds up to where the test begins.
@@ -58,10 +62,14 @@ def fit_ranker(
     learned = compare_rankers(handle, state, train, valid, limits)
     del valid  # large, and so is what comes now
 
-    def then() -> RankingState:
-        return state.as_of(log.keep(split.valid.known), split.valid.now)
-
+    then = state.as_of(log.keep(split.valid.known), split.valid.now)
     trusted_after = choose_trust(handle, then, log, split, learned.ensemble)
+    then = replace(then, ranker=learned.ensemble, trusted_after=trusted_after)
+    personalizer = None
+    if limits.personal_epochs:
+        personal = PersonalTraining(epochs=limits.personal_epochs)
+        personalizer = fit_personalizer(handle, then, log, split.valid, personal)
+    del then
     new_parts = fold_examples(
         state, log, split.newest, handle.seed + 200, handle.check, _share(split)
     )
@@ -75,12 +83,12 @@ def fit_ranker(
         best = sorted(trees.importance().items(), key=lambda pair: -pair[1])[:10]
         handle.log("Trees: " + ", ".join(f"{name} {share:.0%}" for name, share in best))
     known = Ensemble(members, {name: ensemble.shares[name] for name in members})
-    return replace(state, ranker=known, trusted_after=trusted_after)
+    return replace(state, ranker=known, trusted_after=trusted_after, personalizer=personalizer)
 
 
 def choose_trust(
     handle: RunHandle,
-    then: Callable[[], RankingState],
+    then: RankingState,
     log: InteractionLog,
     split: Split,
     ranker: Ranker,
@@ -99,7 +107,7 @@ def choose_trust(
     few = drawn(few, MOST_OF_FEW, handle.seed)
     if len(few) < LEAST_OF_FEW:
         return TRUSTED_AFTER
-    ready = replace(then(), ranker=ranker, trusted_after=TRUSTED_AFTER)
+    ready = replace(then, ranker=ranker, trusted_after=TRUSTED_AFTER)
     led, alone = (
         slate_ndcg(ready, log, few, replace(QUERY, without=without), handle.check).mean()
         for without in ((), (LEAD_IN,))

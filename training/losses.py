@@ -1,4 +1,4 @@
-"""Losses of the user tower."""
+"""Losses of the user tower, of encoders, and of the personal model."""
 
 import torch
 from torch import Tensor
@@ -34,3 +34,15 @@ def sampled_softmax(
     negative = negative.masked_fill(same, float("-inf"))
     total = torch.logsumexp(torch.cat([positive.unsqueeze(1), negative], dim=1), dim=1)
     return (total - positive).mean()
+
+
+def listwise(logits: Tensor, labels: Tensor, real: Tensor) -> Tensor:
+    """Cross-entropy between a list's labels, scaled to sum to 1, and its softmax (ListNet).
+
+    logits (B, N), labels (B, N) ≥ 0, real (B, N) false for padding → scalar, the mean over lists
+    with a label. Cao et al. 2007 (ICML), equation 4, with the top-one probabilities of the labels.
+    """
+    logs = functional.log_softmax(logits.masked_fill(~real, -1e9), dim=1)
+    total = labels.sum(dim=1)
+    lost = -(logs * labels).sum(dim=1)[total > 0] / total[total > 0]
+    return lost.sum() / max(len(lost), 1)

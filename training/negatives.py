@@ -53,7 +53,7 @@ def build_examples(
         kept = np.sort(np.concatenate([np.flatnonzero(certain), rest]))
         rows = features.rows_of(state, context, candidates.keep(kept))
         rows.features[:, POSITION] = positions(rows.items, request, generator)
-        parts.append(_example(rows, label[kept], request))
+        parts.append(example_of(rows, label[kept], request))
     return Examples.joined(parts) if parts else NO_EXAMPLES
 
 
@@ -71,7 +71,7 @@ def positions(rows: IntArray, request: PastRequest, generator: np.random.Generat
     return np.log1p(found).astype(np.float32)
 
 
-def _example(rows: Rows, label: BoolArray, request: PastRequest) -> Examples:
+def example_of(rows: Rows, label: BoolArray, request: PastRequest) -> Examples:
     """One request's candidates, and what became of them."""
     place = np.searchsorted(request.touched, rows.items)
     place = np.minimum(place, len(request.touched) - 1)

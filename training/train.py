@@ -15,6 +15,7 @@ from catalog.models import EncoderVersion
 from ranking.bundle import BundleMeta, bundle_path, write_bundle
 from ranking.device import one_thread
 from ranking.item_index import ItemIndex
+from ranking.personalizer import Personalizer
 from ranking.rankers.ensemble import Ensemble
 from ranking.rankers.gbdt import GbdtRanker
 from ranking.rankers.network import NetworkRanker
@@ -36,6 +37,7 @@ PARAMETERS = (
     "epochs",
     "rounds",
     "network_epochs",
+    "personal_epochs",
     "evaluate_people",
     "promote_if_first",
     "encoder",
@@ -45,9 +47,10 @@ PARAMETERS = (
 def train(handle: RunHandle) -> Path:
     """Train a catalog's models and publish them as a bundle; returns its folder.
 
-    Parameters of the run: `epochs`, `rounds`, `network_epochs` (limits of tower, trees and
-    networks; no networks for 0), `evaluate_people` (at most so many in the evaluation), `encoder`
-    (see `choose_encoder`); `promote_if_first` is read by training/kinds.py.
+    Parameters of the run: `epochs`, `rounds`, `network_epochs`, `personal_epochs` (limits of tower,
+    trees, networks and personal model; 0 leaves out the last two), `evaluate_people` (at most so
+    many in the evaluation), `encoder` (see `choose_encoder`); `promote_if_first` is read by
+    training/kinds.py.
 
     Raises
     ------
@@ -91,6 +94,7 @@ def _limits(parameters: Mapping[str, Any]) -> Limits:
     ranker = RankerLimits(
         int(parameters.get("rounds", usual.rounds)),
         int(parameters.get("network_epochs", usual.network_epochs)),
+        int(parameters.get("personal_epochs", usual.personal_epochs)),
     )
     return Limits(None if epochs is None else int(epochs), ranker)
 
@@ -136,6 +140,7 @@ def _publish(
             "tower": asdict(state.tower.config),
             "recipes": {name: asdict(recipe) for name, recipe in state.recipes.items()},
             "rankers": rankers,
+            "personalizer": _save_personalizer(state.personalizer, folder),
             "trusted_after": state.trusted_after,
             "trained_at": time.time(),
         },
@@ -156,6 +161,14 @@ def _save_rankers(ensemble: Ensemble, folder: Path) -> dict[str, Any]:
     return {"shares": dict(ensemble.shares), "networks": networks}
 
 
+def _save_personalizer(personalizer: Personalizer | None, folder: Path) -> dict[str, Any] | None:
+    """Write the personal model, if there is one; its configuration goes into meta.json."""
+    if personalizer is None:
+        return None
+    personalizer.save(folder / "personalizer.safetensors")
+    return asdict(personalizer.network.config)
+
+
 def _tables(state: RankingState) -> dict[str, NDArray[Any]]:
     """What is counted from the log, by name; rows are the state's items."""
     tables: dict[str, NDArray[Any]] = {
@@ -164,6 +177,8 @@ def _tables(state: RankingState) -> dict[str, NDArray[Any]]:
         "repurchase": state.repurchase.columns,
         "offer_response": state.response.columns,
     }
+    if state.personalizer is not None:
+        tables["words"] = state.personalizer.words
     for name, found in state.neighbours.items():
         tables[f"{name}.rows"] = found.rows
         tables[f"{name}.weights"] = found.weights

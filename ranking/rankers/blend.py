@@ -25,6 +25,7 @@ def score(
     if state.ranker is None or query.only_sources or len(candidates) == 0:
         return fused
     rows = features.rows_of(state, context, candidates)
+    candidates.features = rows.features  # the personal model reads those of the head
     known = float(context.weights.clip(min=0.0).sum())
     led_in = known < state.trusted_after and LEAD_IN not in query.without
     trust = known / state.trusted_after if led_in else 1.0

@@ -45,6 +45,18 @@ class Examples:
             np.concatenate([part.histories for part in parts]),
         )
 
+    def keep(self, chosen: NDArray[np.bool_]) -> "Examples":
+        """Those of some requests. (G,)"""
+        rows = np.repeat(chosen, self.groups)
+        return Examples(
+            self.features[rows],
+            self.labels[rows],
+            self.groups[chosen],
+            self.items[rows],
+            self.types[rows],
+            self.histories[chosen],
+        )
+
     def requests(self) -> list[Rows]:
         """Each request by itself."""
         borders = np.cumsum(self.groups)[:-1]

@@ -30,26 +30,16 @@ class NetworkConfig:
     crosses: int = 2
 
 
-class RankingNetwork(nn.Module):
-    """Standardised features → FM or DCN → one logit a candidate and head."""
+class FeatureNetwork(nn.Module):
+    """A network over feature rows, which it standardises; it is told which are missing."""
 
     mean: Tensor
     scale: Tensor
 
-    def __init__(self, config: NetworkConfig) -> None:
+    def __init__(self, count: int) -> None:
         super().__init__()
-        self.config = config
-        count = len(config.features)
         self.register_buffer("mean", torch.zeros(count))
         self.register_buffer("scale", torch.ones(count))
-        width, heads = 2 * count, len(config.types)
-        self.body: FactorizationMachine | DeepCross
-        if config.kind == "fm":
-            self.body = FactorizationMachine(width, heads, config.rank)
-        else:
-            self.body = DeepCross(
-                width, heads, config.rank, config.vector_size, config.hidden, config.crosses
-            )
 
     def standardise(self, features: FloatArray) -> None:
         """Take mean and standard deviation of what is there. (M, F)"""
@@ -60,12 +50,31 @@ class RankingNetwork(nn.Module):
         self.mean.copy_(torch.from_numpy(mean))
         self.scale.copy_(torch.from_numpy(np.where(spread > 1e-6, spread, 1.0)))
 
-    def forward(self, features: Tensor, items: Tensor, history: Tensor, lengths: Tensor) -> Tensor:
-        """Features (B, N, F) with NaN for missing, then as DeepCross.forward. (B, N, heads)"""
+    def known(self, features: Tensor) -> Tensor:
+        """(…, F) with NaN for missing → (…, 2F): the features, then which of them are missing."""
         missing = torch.isnan(features)
         known = ((features - self.mean) / self.scale).clamp(-CLIP, CLIP)
-        x = torch.cat([known.masked_fill(missing, 0.0), missing.float()], dim=-1)  # (B, N, 2F)
-        logits: Tensor = self.body(x, items, history, lengths)
+        return torch.cat([known.masked_fill(missing, 0.0), missing.float()], dim=-1)
+
+
+class RankingNetwork(FeatureNetwork):
+    """Standardised features → FM or DCN → one logit a candidate and head."""
+
+    def __init__(self, config: NetworkConfig) -> None:
+        super().__init__(len(config.features))
+        self.config = config
+        width, heads = 2 * len(config.features), len(config.types)
+        self.body: FactorizationMachine | DeepCross
+        if config.kind == "fm":
+            self.body = FactorizationMachine(width, heads, config.rank)
+        else:
+            self.body = DeepCross(
+                width, heads, config.rank, config.vector_size, config.hidden, config.crosses
+            )
+
+    def forward(self, features: Tensor, items: Tensor, history: Tensor, lengths: Tensor) -> Tensor:
+        """Features (B, N, F) with NaN for missing, then as DeepCross.forward. (B, N, heads)"""
+        logits: Tensor = self.body(self.known(features), items, history, lengths)
         return logits
 
 

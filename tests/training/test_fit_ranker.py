@@ -41,14 +41,14 @@ def test_newcomers_are_led_in_where_the_ranker_does_not_know_better(
     split = time_split(log, MOMENTS, repeats=True)
     then = state(log, ITEMS).as_of(log.keep(split.valid.known), split.valid.now)
     handle = cast(RunHandle, Silent(tmp_path))
-    assert choose_trust(handle, lambda: then, log, split, Knows(sign)) == trusted_after
+    assert choose_trust(handle, then, log, split, Knows(sign)) == trusted_after
 
 
 def test_with_few_newcomers_the_usual_holds(tmp_path: Path) -> None:
     log = log_of(*((user, user % 12, age, 1.0) for user in range(20) for age in (35.0, 15.0)))
     split = time_split(log, MOMENTS, repeats=True)
     handle = cast(RunHandle, Silent(tmp_path))
-    assert choose_trust(handle, lambda: state(log), log, split, Knows(1.0)) == TRUSTED_AFTER
+    assert choose_trust(handle, state(log), log, split, Knows(1.0)) == TRUSTED_AFTER
 
 
 def test_trees_start_from_the_best_table_that_they_may_see() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
@@ -17,10 +18,13 @@ from ranking.bundle import bundle_path
 from ranking.context import read_context
 from ranking.encoder import load_encoder
 from ranking.filters import allowed_items
+from ranking.personalizer import PERSONAL, Personalizer, PersonalNetwork
 from ranking.pipeline import recommend, search
 from ranking.popularity import Popularity
+from ranking.rerank import DIVERSITY
 from ranking.sources import union
 from ranking.sources.union import retrieve
+from ranking.state import RankingState
 from ranking.types import DAY, Query
 from training.ablation import told
 from training.backtest import Backtest, backtest, mean_leads
@@ -29,7 +33,8 @@ from training.cold_start import told as cold_start_told
 from training.errors import TrainingFault
 from training.evaluation import ablate_catalog, evaluate_catalog
 from training.fit import Limits
-from training.fit_ranker import RankerLimits
+from training.fit_personal import config_for
+from training.fit_ranker import NAMES, RankerLimits
 from training.handle import RunHandle
 from training.kinds import train_and_register
 from training.models import ModelVersion, TrainingRun
@@ -38,6 +43,7 @@ from training.report import table
 from training.runs import create_claimed
 from training.snapshot import read_log, take_snapshot
 from training.splits import PastRequest, context_of
+from training.words import words_of
 
 pytestmark = [
     pytest.mark.slow,
@@ -57,6 +63,40 @@ def trained(catalog: Catalog) -> str:
         train_and_register(handle)
     catalog.refresh_from_db()
     return ModelVersion.objects.get(run=run).bundle_id
+
+
+def test_a_personal_model_is_served_as_it_was_trained(
+    catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[Personalizer] = []
+
+    def backwards(
+        handle: RunHandle, then: RankingState, *args: object
+    ) -> Personalizer:  # turns every head round; of 30 people nothing could be learned
+        words = words_of(then.items)
+        network = PersonalNetwork(config_for("tokens", then, words))
+        network.words[: len(words.vectors)] = torch.from_numpy(words.vectors)
+        torch.nn.init.constant_(network.trust, -1.0)
+        assert then.tower_items is not None
+        made.append(Personalizer(network, NAMES, then.tower_items, words.rows))
+        return made[0]
+
+    monkeypatch.setattr("training.fit_ranker.fit_personalizer", backwards)
+    bundle_id = trained(catalog)
+    served, _ = serving.current(catalog)
+    assert served.bundle_id == bundle_id
+    assert served.personalizer is not None
+    assert served.personalizer.network.config == made[0].network.config
+    assert (served.personalizer.words == made[0].words).all()
+    fruit = User.objects.get(external_id="person-0")
+    query = Query(catalog.slug, user_id=fruit.pk, size=16, log=False)
+    usual = recommend(replace(query, without=(PERSONAL, DIVERSITY)))
+    turned = recommend(replace(query, without=(DIVERSITY,)))
+    assert turned.item_ids == usual.item_ids[::-1]
+    assert PERSONAL in {stage.name for stage in turned.stages}
+    assert PERSONAL not in {stage.name for stage in usual.stages}
+    figures = ModelVersion.objects.get(bundle_id=bundle_id).metrics
+    assert "without the personal model" in figures
 
 
 def evaluated(catalog: Catalog, split: str) -> dict[str, Any]:

@@ -1,0 +1,256 @@
+"""⑫ The personal model: which design of it pays its way, if any.
+
+It learns from the validation fold, the only requests that the rankers have not learned from, so
+that the order it starts from is as good as it will be in service. Whether a design pays is told by
+cross-fitting: people are dealt into groups, and each group's lists are re-ordered by a network that
+has learned from the others. The best design is kept if the interval of what it gains lies above 0,
+and then learns from all groups; otherwise the ranker's order stands.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ranking import features
+from ranking.features import recent_rows
+from ranking.personalizer import (
+    DESIGNS,
+    HEAD,
+    PERSONAL,
+    PersonalConfig,
+    Personalizer,
+    PersonalNetwork,
+)
+from ranking.pipeline import Trace, rank
+from ranking.rankers.examples import HISTORY, Examples, Rows
+from ranking.sources import union
+from ranking.state import RankingState
+from ranking.types import FloatArray, IntArray, InteractionLog
+from training import metrics
+from training.handle import RunHandle
+from training.losses import listwise
+from training.negatives import NO_EXAMPLES, example_of
+from training.splits import QUERY, Fold, context_of, drawn
+from training.tune import padded
+from training.words import Words, words_of
+
+NAMES = features.names(union.NAMES)
+REQUESTS = 2_000  # of the validation fold
+LEAST_REQUESTS = 100  # to learn from
+GROUPS = 4  # of people, each re-ordered by what the others taught
+CUT = 10
+
+
+@dataclass(frozen=True)
+class PersonalTraining:
+    """How a personal model is trained."""
+
+    epochs: int = 3
+    batch: int = 32  # requests
+    learning_rate: float = 5e-4
+    weight_decay: float = 1e-2
+
+
+@dataclass(frozen=True)
+class Heads:
+    """The first HEAD candidates of past requests, in the ranker's order."""
+
+    examples: Examples
+    users: IntArray  # (R,)
+    picked: IntArray  # (R,) how many items each request picked, in the head or not
+
+    def ndcg(self, orders: list[FloatArray]) -> NDArray[np.float64]:
+        """nDCG@10 of the heads, each ordered by these scores. (R,)"""
+        labels = np.split(self.examples.labels, np.cumsum(self.examples.groups)[:-1])
+        ranks = []
+        for scores, label, count in zip(orders, labels, self.picked.tolist(), strict=True):
+            place = np.empty(len(scores), dtype=np.int64)
+            place[np.argsort(-scores, kind="stable")] = np.arange(len(scores))
+            missed = np.full(count - int(label.sum()), HEAD + CUT)
+            ranks.append(np.concatenate([place[label > 0], missed]))
+        return metrics.ndcg(padded(ranks), CUT)
+
+    def in_order(self) -> list[FloatArray]:
+        """Scores that leave the ranker's order as it is, an array a request."""
+        return [-np.arange(count, dtype=np.float32) for count in self.examples.groups]
+
+    def people(self) -> IntArray:
+        """Who asked, numbered from 0. (R,)"""
+        return np.unique(self.users, return_inverse=True)[1]
+
+
+def heads_of(handle: RunHandle, then: RankingState, log: InteractionLog, fold: Fold) -> Heads:
+    """The heads of a fold's requests, as the pipeline ranks them; `then` is as of the fold."""
+    parts, users, picked = [], [], []
+    query = replace(QUERY, size=HEAD)
+    for request in drawn(fold.requests, REQUESTS, handle.seed):
+        handle.check()
+        context = context_of(log, request)
+        ranked = rank(then, context, query, Trace())
+        if len(ranked):
+            head = ranked.keep(np.arange(min(HEAD, len(ranked))))
+            rows = Rows(head.features, head.rows, recent_rows(context, HISTORY))
+            parts.append(example_of(rows, np.isin(head.rows, request.picked), request))
+            users.append(request.user_id)
+            picked.append(len(request.picked))
+    examples = Examples.joined(parts) if parts else NO_EXAMPLES
+    return Heads(examples, np.array(users, dtype=np.int64), np.array(picked, dtype=np.int64))
+
+
+@dataclass(frozen=True)
+class HeadBatch:
+    """Heads side by side; candidates are padded to the longest."""
+
+    inputs: tuple[Tensor, ...]  # as PersonalNetwork.forward reads them
+    labels: Tensor  # (B, N)
+    real: Tensor  # (B, N) false for the padding
+
+
+def batches(
+    model: Personalizer, examples: Examples, columns: list[int], size: int, order: IntArray
+) -> Iterator[HeadBatch]:
+    """The heads in this order, so many at once."""
+    stops = np.cumsum(examples.groups)
+    starts = stops - examples.groups
+    for begin in range(0, len(order), size):
+        chosen = order[begin : begin + size]
+        place = starts[chosen, None] + np.arange(examples.groups[chosen].max())  # (B, N)
+        real = place < stops[chosen, None]
+        place = np.where(real, place, starts[chosen, None])
+        rows = torch.from_numpy(examples.features[place][..., columns])
+        inputs = model.inputs(examples.items[place], examples.histories[chosen])
+        labels = torch.from_numpy(examples.labels[place] * real)
+        yield HeadBatch((rows, *inputs), labels, torch.from_numpy(real))
+
+
+def fit_design(
+    handle: RunHandle,
+    config: PersonalConfig,
+    state: RankingState,
+    words: Words,
+    examples: Examples,
+    training: PersonalTraining,
+) -> Personalizer:
+    """A network of this design that has learned from these heads."""
+    torch.manual_seed(handle.seed)
+    network = PersonalNetwork(config)
+    columns = [NAMES.index(name) for name in config.features]
+    network.standardise(examples.features[:, columns])
+    if config.design == "tokens":
+        network.words[: len(words.vectors)] = torch.from_numpy(words.vectors)
+    model = Personalizer(network, NAMES, _vectors(state), words.rows)
+    optimiser = torch.optim.AdamW(
+        network.parameters(), training.learning_rate, weight_decay=training.weight_decay
+    )
+    requests = len(examples.groups)
+    steps = training.epochs * -(-requests // training.batch)
+    fading = torch.optim.lr_scheduler.OneCycleLR(
+        optimiser, training.learning_rate, total_steps=steps, pct_start=0.1
+    )
+    network.train()
+    for epoch in range(training.epochs):
+        order = np.random.default_rng(handle.seed + epoch).permutation(requests)
+        for batch in batches(model, examples, columns, training.batch, order):
+            handle.check()
+            loss = listwise(network(*batch.inputs), batch.labels, batch.real)
+            optimiser.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+            optimiser.step()
+            fading.step()
+    network.eval()
+    return model
+
+
+def _vectors(state: RankingState) -> FloatArray:
+    if state.tower_items is None:
+        return np.zeros((len(state.items), 0), dtype=np.float32)
+    return state.tower_items
+
+
+def designs(state: RankingState, words: Words) -> list[str]:
+    """Those that have something to read."""
+    there = {"attention": state.tower_items is not None, "tokens": len(words.vectors) > 0}
+    return [name for name in DESIGNS if there.get(name, True)]
+
+
+def config_for(design: str, state: RankingState, words: Words) -> PersonalConfig:
+    """The shape of a design for a catalog; it reads the features that its trees may read."""
+    left_out = features.PASSING if state.repeat_consumption else ()
+    return PersonalConfig(
+        design,
+        tuple(name for name in NAMES if not name.startswith(left_out)),
+        _vectors(state).shape[1],
+        len(words.vectors),
+        words.vectors.shape[1],
+    )
+
+
+def cross_fitted(
+    handle: RunHandle, heads: Heads, fit: Callable[[Examples], Personalizer]
+) -> list[FloatArray]:
+    """The scores of each head by a model that has learned from the other groups of people."""
+    people = heads.people()
+    group = (np.random.default_rng(handle.seed).permutation(people.max() + 1) % GROUPS)[people]
+    scores = heads.in_order()
+    for number in range(GROUPS):
+        held = np.flatnonzero(group == number)
+        model = fit(heads.examples.keep(group != number))
+        rest = heads.examples.keep(group == number).requests()
+        for request, rows in zip(held.tolist(), rest, strict=True):
+            scores[request] = model.logits(rows)
+    return scores
+
+
+def fit_personalizer(
+    handle: RunHandle,
+    then: RankingState,
+    log: InteractionLog,
+    fold: Fold,
+    training: PersonalTraining = PersonalTraining(),
+) -> Personalizer | None:
+    """The design that pays best, learned from all of the fold; None if none pays.
+
+    `then` is the state as of the validation fold, with rankers that have not learned from it.
+    """
+    handle.stage(PERSONAL, 0.8)
+    heads = heads_of(handle, then, log, fold)
+    if len(heads.picked) < LEAST_REQUESTS:
+        handle.log(f"Personal model: none, {len(heads.picked)} requests are too few to learn from")
+        return None
+    return choose_design(handle, heads, then, words_of(then.items), training)
+
+
+def choose_design(
+    handle: RunHandle,
+    heads: Heads,
+    then: RankingState,
+    words: Words,
+    training: PersonalTraining = PersonalTraining(),
+) -> Personalizer | None:
+    """The design whose cross-fitted gain is most surely above 0, learned from all; or None."""
+
+    def learner(config: PersonalConfig) -> Callable[[Examples], Personalizer]:
+        return lambda examples: fit_design(handle, config, then, words, examples, training)
+
+    usual = heads.ndcg(heads.in_order())
+    best, kept = 0.0, None
+    for design in designs(then, words):
+        config = config_for(design, then, words)
+        gain = heads.ndcg(cross_fitted(handle, heads, learner(config))) - usual
+        low, high = metrics.bootstrap_interval(gain, clusters=heads.people())
+        handle.log(
+            f"Personal model, {design}: nDCG@10 {usual.mean():.4f} → {(usual + gain).mean():.4f}, "
+            f"{gain.mean():+.4f} [{low:+.4f}, {high:+.4f}]"
+        )
+        if low > best:
+            best, kept = low, config
+    if kept is None:
+        handle.log("Personal model: switched off, none is surely better than the rankers' order")
+        return None
+    handle.log(f"Personal model: {kept.design}")
+    return learner(kept)(heads.examples)
