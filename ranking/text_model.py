@@ -1,41 +1,36 @@
 """The network behind g(Y): a transformer, pooled to one unit vector a text, perhaps projected.
 
-It is used as it was downloaded, and learns further in training/pretrain.py and finetune.py. Its
-folder holds what transformers writes, and what decides the vector besides:
-
-    config.json, model.safetensors, tokenizer files
-    encoder.json            pooling, prefixes, most tokens; learned encoders only
-    projection.safetensors  W (D', D), where one was learned
+It is used as it was downloaded, and learns further in training/pretrain.py and finetune.py. What
+its folder holds, and is refused for, says ranking/encoder_files.py.
 """
 
-import hashlib
-import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import psutil
 import torch
+from huggingface_hub import snapshot_download
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
-from transformers import AutoModel, AutoTokenizer, PreTrainedTokenizerBase
-from transformers.utils.hub import cached_file
+from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedTokenizerBase
 from transformers.utils.logging import disable_progress_bar, set_verbosity_error
 
+from ranking.device import best_device, fast_dtype
+from ranking.encoder_files import (
+    PROJECTION,
+    EncoderConfig,
+    bytes_needed,
+    check_folder,
+    looks_like_path,
+    write_config,
+)
 from ranking.errors import RankingFault
 
-WEIGHTS, PROJECTION, SETTINGS = "model.safetensors", "projection.safetensors", "encoder.json"
-
-
-@dataclass(frozen=True)
-class EncoderConfig:
-    """Everything that decides what vector a text gets."""
-
-    model: str  # path or Hugging Face name
-    pooling: str  # mean, cls or last
-    query_prefix: str
-    item_prefix: str
-    max_tokens: int
+DOWNLOADED = ["*.json", "*.safetensors", "*.txt", "*.model"]  # of a name of Hugging Face
+UNUSED = "pooler."  # weights that some kinds have behind what is read here
 
 
 class TextModel(nn.Module):
@@ -70,9 +65,36 @@ class TextModel(nn.Module):
         if self.pooling == "cls":
             return states[:, 0]
         if self.pooling == "last":
-            return states[torch.arange(len(states), device=states.device), mask.sum(1) - 1]
+            last = mask.shape[1] - 1 - mask.flip(1).argmax(1)  # (B,) padding left or right
+            return states[torch.arange(len(states), device=states.device), last]
         weight = mask.unsqueeze(-1).to(states.dtype)  # (B, T, 1)
         return (states * weight).sum(1) / weight.sum(1).clamp(min=1)
+
+
+def folder_of(config: EncoderConfig) -> Path:
+    """Where the model's files lie; a name of Hugging Face is downloaded once.
+
+    Raises
+    ------
+    RankingFault
+        It is neither here nor to be had.
+    """
+    if looks_like_path(config.model):
+        return Path(config.model)
+    try:
+        found = snapshot_download(config.model, allow_patterns=DOWNLOADED, ignore_patterns="*/*")
+    except (OSError, HfHubHTTPError, HFValidationError):
+        raise RankingFault(
+            f"The encoder {config.model} is not here and cannot be downloaded: download it where "
+            "there is a network and point ENCODER_MODEL at its folder."
+        ) from None
+    return Path(found)
+
+
+def dtype_of(config: EncoderConfig) -> torch.dtype:
+    """The number format that the configuration names; what is fast here where it names none."""
+    formats = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+    return formats.get(config.dtype) or fast_dtype()
 
 
 def load_text_model(config: EncoderConfig, dtype: torch.dtype) -> TextModel:
@@ -81,13 +103,46 @@ def load_text_model(config: EncoderConfig, dtype: torch.dtype) -> TextModel:
     Raises
     ------
     RankingFault
-        Its files are missing, hold code, or do not fit each other.
+        Its files are missing, hold code, do not fit each other, or do not fit into memory.
     """
     quieten()
-    transformer = AutoModel.from_pretrained(
-        config.model, use_safetensors=True, trust_remote_code=False, dtype=dtype
-    )
-    return TextModel(transformer, config.pooling, _projection(Path(config.model))).eval()
+    folder = folder_of(config)
+    check_folder(folder, config.max_tokens)
+    _refuse_too_large(folder, dtype)
+    try:
+        transformer, told = AutoModel.from_pretrained(
+            str(folder),
+            use_safetensors=True,
+            trust_remote_code=False,
+            dtype=dtype,
+            output_loading_info=True,
+        )
+    except (ValueError, OSError, KeyError, RuntimeError, ImportError, SafetensorError) as fault:
+        raise RankingFault(
+            f"The encoder {folder} cannot be loaded ({_first_line(fault)}); choose one whose "
+            "model_type transformers knows, and whose files are whole."
+        ) from None
+    missing = [name for name in told["missing_keys"] if UNUSED not in name]
+    if missing:
+        raise RankingFault(
+            f"The weights of the encoder {folder} lack {len(missing)} parts that its config.json "
+            f"names, such as {min(missing)}; download both again."
+        )
+    return TextModel(transformer, config.pooling, _projection(folder)).eval()
+
+
+def _first_line(fault: Exception) -> str:
+    return (str(fault).strip().splitlines() or [type(fault).__name__])[0][:200]
+
+
+def _refuse_too_large(folder: Path, dtype: torch.dtype) -> None:
+    """Refuse weights that do not fit into the memory that is free now; a GPU reads them through."""
+    needed, free = bytes_needed(folder, dtype.itemsize), psutil.virtual_memory().available
+    if best_device().type != "cuda" and needed > free:
+        raise RankingFault(
+            f"The encoder {folder} needs {needed / 1e9:.1f} GB as {dtype} and {free / 1e9:.1f} GB "
+            "are free: choose a smaller one, ENCODER_DTYPE=bfloat16, or a machine with more memory."
+        )
 
 
 def quieten() -> None:
@@ -97,10 +152,30 @@ def quieten() -> None:
 
 
 def load_tokenizer(config: EncoderConfig) -> PreTrainedTokenizerBase:
-    """The tokenizer that belongs to it."""
-    tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
-        config.model, trust_remote_code=False
-    )
+    """The tokenizer that belongs to it.
+
+    Raises
+    ------
+    RankingFault
+        It cannot be read, or knows more words than the network.
+    """
+    folder = folder_of(config)
+    try:
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
+            str(folder), trust_remote_code=False
+        )
+        known = AutoConfig.from_pretrained(str(folder), trust_remote_code=False)
+    except Exception as fault:  # tokenizers raises plain Exceptions  # noqa: BLE001
+        raise RankingFault(
+            f"The tokenizer of the encoder {folder} cannot be read ({_first_line(fault)}); "
+            "download tokenizer.json and tokenizer_config.json again."
+        ) from None
+    words = int(getattr(known, "vocab_size", len(tokenizer)))
+    if len(tokenizer) > words:
+        raise RankingFault(
+            f"The tokenizer of the encoder {folder} knows {len(tokenizer):,} tokens, its network "
+            f"{words:,}: they do not belong together. Download both from the same place."
+        )
     return tokenizer
 
 
@@ -126,63 +201,5 @@ def save_text_model(
     tokenizer.save_pretrained(str(folder))
     if model.projection is not None:
         save_file({"weight": model.projection.weight.detach().contiguous()}, folder / PROJECTION)
-    told = asdict(config)
-    del told["model"]  # the folder may move
-    (folder / SETTINGS).write_text(json.dumps(told, indent=1))
+    write_config(config, folder)
     return replace(config, model=str(folder))
-
-
-def read_config(folder: Path) -> EncoderConfig:
-    """The configuration of a learned encoder's folder.
-
-    Raises
-    ------
-    RankingFault
-        It is missing or cannot be read.
-    """
-    try:
-        told: dict[str, Any] = json.loads((folder / SETTINGS).read_text())
-        return EncoderConfig(model=str(folder), **told)
-    except (OSError, ValueError, TypeError):
-        raise RankingFault(
-            f"The learned encoder in {folder} is gone or cannot be read; train it anew, or go back "
-            "to a model that was trained without it."
-        ) from None
-
-
-def digest_of(config: EncoderConfig) -> tuple[str, str]:
-    """sha256 of the weights, and one over all that decides the vectors.
-
-    Raises
-    ------
-    RankingFault
-        A model without safetensors, or with code of its own.
-    """
-    weights = _weights_digest(config.model)
-    described: dict[str, Any] = asdict(config) | {"model": weights}
-    projection = Path(config.model) / PROJECTION
-    if projection.exists():
-        described["projection"] = _sha256(projection)
-    text = json.dumps(described, sort_keys=True)
-    return weights, hashlib.sha256(text.encode()).hexdigest()
-
-
-def _weights_digest(model: str) -> str:
-    try:
-        config = cached_file(model, "config.json")
-        weights = cached_file(model, WEIGHTS)
-    except OSError:
-        raise RankingFault(
-            f"The encoder {model} has no config.json and model.safetensors here: download it "
-            "(safetensors only) and point ENCODER_MODEL at its folder."
-        ) from None
-    assert config is not None  # cached_file raises otherwise
-    assert weights is not None
-    if "auto_map" in json.loads(Path(config).read_text()):
-        raise RankingFault(f"The encoder {model} brings code of its own; choose one without.")
-    return _sha256(Path(weights))
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

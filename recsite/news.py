@@ -106,7 +106,9 @@ def article(request: SiteRequest, item_id: int) -> HttpResponse:
     if edition is None:
         return not_printed_yet(request)
     item = get_object_or_404(
-        Item.objects.select_related("catalog").defer("search"), pk=item_id, catalog=edition.catalog
+        Item.objects.select_related("catalog").defer("search", "words"),
+        pk=item_id,
+        catalog=edition.catalog,
     )
     feedback.log_click(request, item)
     edition.person = request.person  # the click may have given a guest a row
@@ -189,7 +191,7 @@ def search(request: SiteRequest) -> HttpResponse:
 def react(request: SiteRequest) -> HttpResponse:
     """Like, less like this, or the undo of either."""
     item = get_object_or_404(
-        Item.objects.select_related("catalog").defer("search"),
+        Item.objects.select_related("catalog").defer("search", "words"),
         pk=_number(request.POST.get("item")),
         catalog__slug=SLUG,
     )

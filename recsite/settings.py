@@ -14,6 +14,8 @@ from csp.constants import NONCE, NONE, SELF
 from environs import Env, EnvError, validate
 from kombu import Queue
 
+from ranking.encoder_files import DTYPES, POOLINGS, check_folder, looks_like_path
+from ranking.errors import RankingFault
 from recsite.faults import SetupFault
 
 django_stubs_ext.monkeypatch()  # so that Form[User] and the like may be said at run time
@@ -75,13 +77,15 @@ try:
         "RECSITE_DEVICE", "auto", validate=validate.OneOf(["auto", "cpu", "cuda", "mps"])
     )
     ENCODER_MODEL: str = env.str("ENCODER_MODEL", "")  # '' = the packaged all-MiniLM-L6-v2
-    ENCODER_POOLING: str = env.str(
-        "ENCODER_POOLING", "mean", validate=validate.OneOf(["mean", "cls", "last"])
-    )
+    ENCODER_POOLING: str = env.str("ENCODER_POOLING", "mean", validate=validate.OneOf(POOLINGS))
     ENCODER_QUERY_PREFIX: str = env.str("ENCODER_QUERY_PREFIX", "")
     ENCODER_ITEM_PREFIX: str = env.str("ENCODER_ITEM_PREFIX", "")
     ENCODER_MAX_TOKENS: int = env.int(
         "ENCODER_MAX_TOKENS", 128, validate=validate.Range(min=8, max=32768)
+    )
+    ENCODER_DTYPE: str = env.str("ENCODER_DTYPE", "auto", validate=validate.OneOf(DTYPES))
+    ENCODER_SHA256: str = env.str(  # of the weights; '' = whatever lies there
+        "ENCODER_SHA256", "", validate=validate.Regexp(r"([0-9a-fA-F]{64})?$")
     )
     LOG_LEVEL: str = env.str(
         "LOG_LEVEL", "INFO", validate=validate.OneOf(["DEBUG", "INFO", "WARNING", "ERROR"])
@@ -91,7 +95,11 @@ try:
         "RUN_CANCEL_GRACE_SECONDS", 10, validate=validate.Range(min=1)
     )
     RUN_MAX_ATTEMPTS: int = env.int("RUN_MAX_ATTEMPTS", 5, validate=validate.Range(min=1))
+    if looks_like_path(ENCODER_MODEL):
+        check_folder(Path(ENCODER_MODEL), ENCODER_MAX_TOKENS)
     SECRET_KEY: str = _secret_key(VAR_DIR)
+except RankingFault as fault:
+    raise SetupFault(str(fault)) from None
 except EnvError as error:
     raise SetupFault(f"{error}. Correct the environment variable and start again.") from None
 

@@ -96,7 +96,7 @@ def aisle(request: SiteRequest, slug: str) -> HttpResponse:
     items = facets.with_facets(inside)
     matching = items.filter(narrowing.filters())
     in_order = facets.ordered(matching, narrowing.sort).with_offers(timezone.now())
-    page = page_of(request, in_order.defer("body", "search"), matching.count())
+    page = page_of(request, in_order.defer("body", "search", "words"), matching.count())
     picked = None
     if page.number == 1 and not narrowing.chosen:
         query = Query(

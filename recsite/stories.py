@@ -132,7 +132,7 @@ def as_shelf(slate: Slate, opinions: Opinions, *, start: int = 0) -> Shelf:
             reason=entries[item.pk].reason,
             liked=item.pk in opinions.liked,
         )
-        for item in Item.objects.defer("search").in_slate_order(list(entries))
+        for item in Item.objects.defer("search", "words").in_slate_order(list(entries))
     ]
     return Shelf(slate.id, stories)
 
@@ -168,7 +168,7 @@ def newest(catalog: Catalog, without: Iterable[int] = ()) -> ItemQuerySet:
         Item.objects.filter(catalog=catalog, available=True, published_at__lte=timezone.now())
         .exclude(pk__in=list(without))
         .order_by("-published_at", "pk")
-        .defer("search")
+        .defer("search", "words")
     )
 
 

@@ -31,7 +31,7 @@ def suggest(catalog: Catalog, text: str) -> tuple[list[Aisle], list[Item]]:
 
 def _items(catalog: Catalog, text: str) -> list[Item]:
     """Items that hold every word; if there is none, those that come close."""
-    sold = Item.objects.filter(catalog=catalog, available=True).defer("body", "search")
+    sold = Item.objects.filter(catalog=catalog, available=True).defer("body", "search", "words")
     every_word = Q()
     for word in text.split()[:8]:
         every_word &= Q(title__icontains=word)

@@ -19,7 +19,7 @@ from ranking.rankers.examples import Examples
 from ranking.rankers.gbdt import GbdtRanker
 from ranking.serving import bare_state
 from ranking.sources import union
-from training.encoders import choose_encoder
+from training.encoders import served_encoder
 from training.errors import TrainingFault
 from training.evaluation import evaluate_state
 from training.fit_ranker import LEAST_VISITS, ranker_config
@@ -49,7 +49,7 @@ def backtest(
     TrainingFault
         The log does not reach back that far.
     """
-    items = ItemIndex.load(catalog, choose_encoder(catalog))
+    items = ItemIndex.load(catalog, served_encoder(catalog))
     log = read_log(take_snapshot(catalog), items, catalog)
     split = split_by_time(log, catalog)
     window = split.end - split.test_start

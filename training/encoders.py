@@ -1,22 +1,24 @@
-"""Which encoder reads a catalog's items: the configured one, or one that the catalog learned."""
+"""Which encoder reads a catalog's items: the configured one, or one that the catalog made."""
 
 from catalog.models import Catalog, EncoderVersion
+from ranking.device import best_device
 from ranking.encoder import load_encoder, register_version
 from training.errors import TrainingFault
-from training.registry import live_encoder
+from training.registry import QUANTISED, encoder_of_live, live_encoder, quantised
 
-CONFIGURED = "configured"  # the encoder of the settings, whatever is live
+CONFIGURED = "configured"  # the encoder of the catalog or the settings, whatever is live
 FROM_FEEDBACK = ("full", "lora", "projection")  # ways of learning that read interactions
 
 
 def choose_encoder(catalog: Catalog, wanted: str = "") -> EncoderVersion:
-    """The encoder that is meant: by default the live model's; loadable when it is returned.
+    """The encoder that is meant: by default the one for the next model; loadable when returned.
 
     Parameters
     ----------
     wanted
-        '' for that of the live model, 'configured' for that of the settings, else how the digest of
-        a learned one begins.
+        '' for that of the live model, on a CPU as the last quantisation left it, else in full;
+        'configured' for that of the catalog or the settings, else how the digest of a learned one
+        begins.
 
     Raises
     ------
@@ -25,10 +27,42 @@ def choose_encoder(catalog: Catalog, wanted: str = "") -> EncoderVersion:
     RankingFault
         Its files are gone or were changed.
     """
-    version = learned_encoder(catalog, wanted) if wanted else live_encoder(catalog)
-    if version is None:
-        return register_version(load_encoder())
+    if not wanted:
+        version = original_of(live_encoder(catalog) or register_version(catalog))
+        if best_device().type == "cpu":
+            version = quantised(version, catalog) or version
+    else:
+        version = learned_encoder(catalog, wanted) or register_version(catalog)
     load_encoder(version)
+    return version
+
+
+def served_encoder(catalog: Catalog) -> EncoderVersion:
+    """The encoder whose vectors the site reads now: the live model's, else the configured one."""
+    return encoder_of_live(catalog) or register_version(catalog)
+
+
+def original_of(version: EncoderVersion) -> EncoderVersion:
+    """What this one was quantised from; itself where it is none of those."""
+    return version.parent if version.way in QUANTISED and version.parent else version
+
+
+def start_of_training(catalog: Catalog, wanted: str) -> EncoderVersion:
+    """The encoder that a training starts from; the configured one where none is said.
+
+    Raises
+    ------
+    TrainingFault
+        It is a quantised one, whose weights cannot learn.
+    """
+    version = choose_encoder(catalog, wanted or CONFIGURED)
+    if version.way in QUANTISED:
+        start = original_of(version)
+        told = start.digest[:8] if start.is_learned else CONFIGURED
+        raise TrainingFault(
+            f"{version} is quantised and cannot learn: start from its original (encoder={told}), "
+            "then quantise what comes of it."
+        )
     return version
 
 

@@ -279,7 +279,7 @@ def ablate_catalog(
 def _live(catalog: Catalog) -> tuple[RankingState, InteractionLog, Split]:
     """The live bundle, and what it was measured on when it was trained."""
     bundle = open_bundle(catalog.live_bundle, catalog.slug)
-    items = ItemIndex.load(catalog, encoder_of(bundle))
+    items = ItemIndex.load(catalog, encoder_of(bundle, catalog))
     snapshot = open_snapshot(bundle.meta.snapshot_digest)
     log = read_log(snapshot, items, catalog)
     moments = Moments(**bundle.meta.parameters["split"])

@@ -19,12 +19,13 @@ from torch.nn.functional import embedding
 
 from ranking.device import best_device
 from ranking.encoder import config_of, pad
+from ranking.encoder_files import EncoderConfig
 from ranking.item_index import ItemIndex
 from ranking.sources.similar import FADING, MOST
-from ranking.text_model import EncoderConfig, TextModel, load_text_model, load_tokenizer
+from ranking.text_model import TextModel, load_text_model, load_tokenizer
 from ranking.types import FloatArray, IntArray, InteractionLog
 from training.encode import encode
-from training.encoders import CONFIGURED, choose_encoder, refuse_leak
+from training.encoders import refuse_leak, start_of_training
 from training.errors import TrainingFault
 from training.handle import RunHandle
 from training.learned import better_than_before, from_parameters, publish_and_measure
@@ -250,7 +251,7 @@ def finetune(handle: RunHandle) -> None:
     """Train an encoder on what people pick next, register it, and say what it does.
 
     Parameters of the run: the fields of `Finetuning` and of `TextTraining`; `encoder`, from which
-    it starts (see `choose_encoder`; the configured one if none is said); `split`, whose tower part
+    it starts (see `start_of_training`); `split`, whose tower part
     is learned from, so that neither rankers' examples nor the test are.
 
     Raises
@@ -263,7 +264,7 @@ def finetune(handle: RunHandle) -> None:
         raise TrainingFault(f"There is no way {way!r} to fine-tune; say {', '.join(USUAL)}.")
     wanted, training, told = from_parameters(handle.parameters, Finetuning(), USUAL[way])
     catalog = handle.catalog
-    parent = choose_encoder(catalog, told.get("encoder") or CONFIGURED)
+    parent = start_of_training(catalog, told.get("encoder", ""))
     refuse_leak(parent, told.get("split", "time"))
     with handle.part(0.0, 0.05):
         encode(handle, parent)

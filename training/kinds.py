@@ -2,7 +2,7 @@
 
 from ranking.bundle import open_bundle
 from training.encode import encode
-from training.encoders import choose_encoder
+from training.encoders import served_encoder
 from training.evaluation import evaluate_run
 from training.execute import Kinds
 from training.finetune import finetune
@@ -10,6 +10,7 @@ from training.handle import RunHandle
 from training.leases import fenced
 from training.models import TrainingRun
 from training.pretrain import pretrain
+from training.quantize import quantize
 from training.registry import promote_if_first, register
 from training.train import train
 
@@ -27,7 +28,7 @@ def train_and_register(handle: RunHandle) -> None:
 
 def encode_and_record(handle: RunHandle) -> None:
     """Encode what is new or changed, and note by which encoder: training/refresh.py asks for it."""
-    version = choose_encoder(handle.catalog)
+    version = served_encoder(handle.catalog)
     encode(handle, version)
     handle.record(encoder=version.digest)
 
@@ -38,4 +39,5 @@ KINDS: Kinds = {
     TrainingRun.Kind.EVALUATE: evaluate_run,
     TrainingRun.Kind.PRETRAIN: pretrain,
     TrainingRun.Kind.FINETUNE: finetune,
+    TrainingRun.Kind.QUANTIZE: quantize,
 }

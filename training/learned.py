@@ -7,11 +7,12 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from catalog.models import EncoderVersion
+from catalog.models import EncoderVersion, Item
 from ranking.encoder import publish_encoder
+from ranking.encoder_files import EncoderConfig
 from ranking.item_index import ItemIndex
 from ranking.serving import bare_state
-from ranking.text_model import EncoderConfig, TextModel, load_tokenizer, save_text_model
+from ranking.text_model import TextModel, load_tokenizer, save_text_model
 from training import metrics
 from training.checkpoint import Standing
 from training.encode import encode
@@ -119,9 +120,21 @@ def text_ndcg(
     handle: RunHandle, version: EncoderVersion, split_name: str
 ) -> np.ndarray[Any, np.dtype[np.float64]]:
     """nDCG@10 of each request of the validation fold, ranked by the texts alone. (R,)"""
+    trial = text_trial(handle, ItemIndex.load(handle.catalog, version), split_name)
+    return trial.each(text_scorer(trial.state))
+
+
+def text_trial(handle: RunHandle, items: ItemIndex, split_name: str) -> Trial:
+    """The requests of the validation fold, over items that no model ranks."""
     catalog = handle.catalog
-    items = ItemIndex.load(catalog, version)
     log = read_log(take_snapshot(catalog), items, catalog)
     fold = make_split(split_name, log, catalog).valid
-    state = bare_state(items, catalog)
-    return Trial(state, log, fold, handle.seed).each(text_scorer(state))
+    return Trial(bare_state(items, catalog), log, fold, handle.seed)
+
+
+def distinct_texts(items: ItemIndex) -> list[str]:
+    """The text of each row of `text_vectors`. (U,)"""
+    _, first = np.unique(items.text_codes, return_index=True)
+    ids = items.ids[first]
+    found = Item.objects.in_bulk(ids.tolist())
+    return [found[int(pk)].text for pk in ids]

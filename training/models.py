@@ -62,6 +62,7 @@ class TrainingRun(models.Model):
         EVALUATE = "evaluate"
         PRETRAIN = "pretrain"
         FINETUNE = "finetune"
+        QUANTIZE = "quantize"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4)
     catalog = models.ForeignKey(Catalog, on_delete=models.CASCADE, related_name="runs")

@@ -18,8 +18,9 @@ from transformers import AutoModelForMaskedLM, PreTrainedTokenizerBase
 from catalog.models import Item
 from ranking.device import best_device
 from ranking.encoder import config_of, pad
-from ranking.text_model import EncoderConfig, TextModel, load_text_model, load_tokenizer
-from training.encoders import CONFIGURED, choose_encoder, refuse_leak
+from ranking.encoder_files import EncoderConfig
+from ranking.text_model import TextModel, folder_of, load_text_model, load_tokenizer
+from training.encoders import refuse_leak, start_of_training
 from training.errors import TrainingFault
 from training.handle import RunHandle
 from training.learned import better_than_before, from_parameters, publish_and_measure
@@ -60,7 +61,10 @@ class PretrainingModel(nn.Module):
             return cls(text, None)
         try:
             words = AutoModelForMaskedLM.from_pretrained(
-                config.model, use_safetensors=True, trust_remote_code=False, dtype=torch.float32
+                str(folder_of(config)),
+                use_safetensors=True,
+                trust_remote_code=False,
+                dtype=torch.float32,
             )
         except ValueError:  # decoders, and kinds that transformers knows no such head of
             return cls(text, None)
@@ -136,7 +140,7 @@ def pretrain(handle: RunHandle) -> None:
     """Train an encoder further on the catalog's text, register it, and say what it does.
 
     Parameters of the run: the fields of `Pretraining` and of `TextTraining`; `encoder`, from which
-    it starts (see `choose_encoder`; the configured one if none is said); `split`, on which it is
+    it starts (see `start_of_training`); `split`, on which it is
     measured afterwards.
 
     Raises
@@ -145,7 +149,7 @@ def pretrain(handle: RunHandle) -> None:
         An unknown parameter, or too little text; says how much there is.
     """
     wanted, training, told = from_parameters(handle.parameters, Pretraining(), USUAL)
-    parent = choose_encoder(handle.catalog, told.get("encoder") or CONFIGURED)
+    parent = start_of_training(handle.catalog, told.get("encoder", ""))
     refuse_leak(parent, told.get("split", "time"))
     config = config_of(parent)
     texts = CatalogText(_texts(handle), load_tokenizer(config), wanted.max_tokens)

@@ -1,6 +1,7 @@
 """Keep the items' vectors up to date: see what is new or changed, queue a run that encodes it.
 
-The current encoder is the live model's own, where it has learned one; else the one of the settings.
+The current encoder is the live model's own, where it has learned one; else the catalog's, or the
+one of the settings.
 Nothing here imports torch, so which one that is is read from the last run that encoded: it notes
 the settings that it worked under and the digest of the encoder that it loaded.
 """
@@ -13,7 +14,7 @@ from django.db.models.functions import Now
 
 from catalog.models import Catalog, EncoderVersion, User
 from training.models import RunState, TrainingRun, TrainingRunQuerySet
-from training.registry import live_encoder
+from training.registry import encoder_of_live
 from training.runs import create_run
 
 PAUSE_AFTER_FAILURE = timedelta(minutes=5)  # also after a cancel: somebody wanted it to stop
@@ -23,7 +24,7 @@ LOOK_AGAIN = 600  # seconds until a catalog that had nothing to encode is looked
 def refresh_if_needed(catalog: Catalog) -> TrainingRun | None:
     """Queue an encode run if there is work for one and none waits, runs or has just failed."""
     seen = f"encoded-{catalog.pk}"
-    state = (catalog.items_version, catalog.live_bundle, encoder_settings())
+    state = (catalog.items_version, catalog.live_bundle, encoder_settings(catalog))
     if cache.get(seen) == state:
         return None  # nothing has changed since nothing was to be done
     earlier = _encode_runs(catalog)
@@ -53,22 +54,23 @@ def has_unencoded_items(catalog: Catalog) -> bool:
 
 def current_encoder(catalog: Catalog) -> EncoderVersion | None:
     """The encoder whose vectors are served; None if it was never used."""
-    if learned := live_encoder(catalog):
-        return learned
+    if served := encoder_of_live(catalog):
+        return served
     last = _encode_runs(catalog).filter(state=RunState.SUCCEEDED).order_by("-ended_at").first()
-    if last is None or last.parameters.get("encoder") != encoder_settings():
+    if last is None or last.parameters.get("encoder") != encoder_settings(catalog):
         return None
     return EncoderVersion.objects.filter(digest=last.environment.get("encoder", "")).first()
 
 
-def encoder_settings() -> dict[str, str | int]:
-    """What decides which vectors items get."""
-    return {
+def encoder_settings(catalog: Catalog) -> dict[str, str | int]:
+    """What decides which vectors items get: the catalog's own encoder, else the settings."""
+    return catalog.encoder or {
         "model": settings.ENCODER_MODEL,
         "pooling": settings.ENCODER_POOLING,
         "query_prefix": settings.ENCODER_QUERY_PREFIX,
         "item_prefix": settings.ENCODER_ITEM_PREFIX,
         "max_tokens": settings.ENCODER_MAX_TOKENS,
+        "dtype": settings.ENCODER_DTYPE,
     }
 
 
@@ -77,5 +79,5 @@ def _encode_runs(catalog: Catalog) -> TrainingRunQuerySet:
 
 
 def _create(catalog: Catalog, user: User | None) -> TrainingRun:
-    parameters = {"encoder": encoder_settings()}
+    parameters = {"encoder": encoder_settings(catalog)}
     return create_run(catalog, TrainingRun.Kind.ENCODE, parameters, user)

@@ -37,6 +37,8 @@ COVERAGE = "coverage@10"
 LEFTOVER_AGE = 86_400.0  # seconds
 SNAPSHOT = re.compile(r"[0-9a-f]{64}\.parquet")
 KEEP_ENCODERS = 5  # newest learned ones, besides those that a bundle needs
+# Ways of quantize.py to make an encoder smaller; such a one learns nothing of its own.
+QUANTISED = ("bf16", "int8", "int8 2/3 layers", "int8 1/2 layers")
 KEEP_BUNDLES = 5  # newest ones whose files stay, besides the live one and the one before it
 
 
@@ -188,11 +190,17 @@ def live_version(catalog: Catalog) -> ModelVersion | None:
 
 
 def live_encoder(catalog: Catalog) -> EncoderVersion | None:
-    """The learned encoder of the live model; None where it was trained on the configured one."""
+    """The learned encoder of the live model; None where it was trained on a configured one."""
+    encoder = encoder_of_live(catalog)
+    return encoder if encoder is not None and encoder.is_learned else None
+
+
+def encoder_of_live(catalog: Catalog) -> EncoderVersion | None:
+    """The encoder that the live model is served with; None where that is the configured one."""
     model = ModelVersion.objects.filter(bundle_id=catalog.live_bundle).select_related("encoder")
     live = model.first()
     encoder = live.encoder if live is not None else None
-    return encoder if encoder is not None and encoder.is_learned else None
+    return encoder if encoder is not None and encoder.outlives_settings(catalog) else None
 
 
 def prune(catalog: Catalog) -> list[str]:
@@ -213,12 +221,34 @@ def prune(catalog: Catalog) -> list[str]:
     return gone
 
 
+def quantised(original: EncoderVersion, catalog: Catalog) -> EncoderVersion | None:
+    """What the catalog's last quantisation made of this encoder, for a CPU; None without one."""
+    made = catalog.encoders.filter(parent=original, way__in=QUANTISED)
+    return made.order_by("-created_at", "-pk").first()
+
+
 def prune_encoders(catalog: Catalog) -> list[str]:
-    """Delete the learned encoders that no bundle needs; the newest stay. Returns their digests."""
+    """Delete the learned encoders that nothing needs. Returns their digests.
+
+    What stays: the newest, those that a bundle needs, the quantised form of each of these and of
+    the configured one, and all that these were made from: their rows say what they have learned.
+    """
+    encoders = {version.pk: version for version in catalog.encoders.order_by("-created_at", "-pk")}
     models = catalog.model_versions.filter(encoder__isnull=False)
-    used = {model.encoder_id for model in models if bundle_exists(model.bundle_id)}
-    old = list(catalog.encoders.order_by("-created_at", "-pk")[KEEP_ENCODERS:])
-    gone = [version for version in old if version.pk not in used]
+    kept = {model.encoder_id for model in models if bundle_exists(model.bundle_id)}
+    kept |= set(list(encoders)[:KEEP_ENCODERS])
+    newest: dict[int | None, int] = {}  # of the quantised forms of each encoder
+    for version in encoders.values():
+        if version.way in QUANTISED:
+            newest.setdefault(version.parent_id, version.pk)
+    kept |= {pk for of, pk in newest.items() if of in kept or of not in encoders}
+    waiting = [pk for pk in kept if pk in encoders]
+    while waiting:
+        parent = encoders[waiting.pop()].parent_id
+        if parent in encoders and parent not in kept:
+            kept.add(parent)
+            waiting.append(parent)
+    gone = [version for pk, version in encoders.items() if pk not in kept]
     for version in gone:
         delete_encoder(version)
     return [version.digest for version in gone]

@@ -5,6 +5,7 @@ from catalog.importers.merging import Merged, faults, run
 from catalog.importers.rows import ITEMS
 from catalog.importers.staging import table_of
 from catalog.models import Catalog
+from catalog.words import index_words
 
 CHECKED = f"{table_of(ITEMS)}_checked"
 
@@ -130,4 +131,5 @@ def merge(catalog: Catalog) -> Merged:
     parameters = {"catalog": catalog.pk}
     run(CLEANED, parameters)
     added = [is_new for (is_new,) in run(MERGE, parameters)]
+    index_words(catalog)
     return Merged(sum(added), len(added) - sum(added), faults(CHECKED))

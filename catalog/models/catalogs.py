@@ -54,6 +54,8 @@ class Catalog(models.Model):
     name = models.CharField(max_length=200)
     item_kind = models.CharField(max_length=16, choices=ItemKind)
     language = models.CharField(max_length=8, default="en")
+    # Its own encoder: fields of ranking.encoder_files.EncoderConfig; {} = the one of the settings.
+    encoder = models.JSONField(default=dict, blank=True)
     repeat_consumption = models.BooleanField(default=False)  # groceries: yes; news: no
     event_weights = models.JSONField(default=dict)  # interaction type → weight, negatives allowed
     item_half_life_days = models.FloatField(null=True, blank=True)  # how fast an item ages
@@ -80,6 +82,11 @@ class Catalog(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def is_chinese(self) -> bool:
+        """Whether its texts have no spaces between words; see catalog/words.py."""
+        return self.language.split("-")[0].lower() == "zh"
 
     def touch_items(self) -> None:
         """Tell every serving process that items or vectors of this catalog changed."""

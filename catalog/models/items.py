@@ -72,6 +72,9 @@ class Item(models.Model):
         output_field=SearchVectorField(),
         db_persist=True,
     )
+    # Of Chinese catalogs: the words that catalog/words.py finds, and the text_digest they are of.
+    words = SearchVectorField(null=True, editable=False)
+    words_digest = models.CharField(max_length=32, db_default="", editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
 
@@ -88,6 +91,7 @@ class Item(models.Model):
         ]
         indexes: ClassVar = [
             GinIndex(fields=["search"], name="item_search_gin"),
+            GinIndex(fields=["words"], name="item_words_gin", condition=Q(words__isnull=False)),
             GinIndex(fields=["title"], name="item_title_trgm", opclasses=["gin_trgm_ops"]),
             models.Index(fields=["catalog", "category"], name="item_by_category"),
             models.Index(fields=["catalog", "-published_at"], name="item_by_published"),
@@ -155,12 +159,15 @@ class EncoderVersionQuerySet(models.QuerySet["EncoderVersion"]):
 class EncoderVersion(models.Model):
     """One exact encoder: weights, pooling and prefixes. Vectors of two versions never mix.
 
-    It was downloaded and is named by the settings, or a catalog's own text or feedback made it.
+    It was downloaded and is named by the settings or a catalog, or made from another one: by a
+    catalog's own text or feedback, or smaller for a CPU.
     """
 
     name = models.CharField(max_length=200)
     digest = models.CharField(max_length=64, unique=True)  # sha256 over weights and settings
     dimensions = models.PositiveIntegerField()
+    # How to load one that a catalog names (Catalog.encoder); {} = as the settings say.
+    config = models.JSONField(default=dict, blank=True)
     # of a learned one: whose text or feedback it learned from, from which encoder, how, how well
     catalog = models.ForeignKey(
         Catalog, on_delete=models.CASCADE, null=True, blank=True, related_name="encoders"
@@ -179,6 +186,13 @@ class EncoderVersion(models.Model):
     def is_learned(self) -> bool:
         """Whether a catalog made it: its files lie with ours."""
         return self.catalog_id is not None
+
+    def outlives_settings(self, catalog: Catalog) -> bool:
+        """Whether it can be loaded whatever the settings name now: all but their own can.
+
+        Their own can, too, where the catalog has named another one since.
+        """
+        return self.is_learned or bool(self.config) or bool(catalog.encoder)
 
 
 class ItemVector(models.Model):

@@ -15,6 +15,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from catalog.models import Catalog, Item
+from catalog.words import index_words
 from recsite.api.cursors import read_cursor, read_id, write_cursor
 from recsite.api.keys import catalog_of
 from recsite.api.parsing import StrictSerializer, read_body, read_query
@@ -162,7 +163,7 @@ def _list(request: Request) -> Response:
         found = found.in_category(category)
     if cursor := wanted.get("cursor"):
         found = found.filter(pk__gt=read_cursor(cursor, _last_id))
-    rows = list(found.order_by("pk").defer("search")[: wanted["n"] + 1])
+    rows = list(found.order_by("pk").defer("search", "words")[: wanted["n"] + 1])
     page, has_more = rows[: wanted["n"]], len(rows) > wanted["n"]
     return Response(
         {
@@ -194,7 +195,7 @@ def write_items(catalog: Catalog, rows: list[dict[str, Any]]) -> dict[str, int]:
         found = Item.objects.select_for_update().filter(
             catalog=catalog, external_id__in=[row["item_id"] for row in rows]
         )
-        stored = {item.external_id: item for item in found.defer("search")}
+        stored = {item.external_id: item for item in found.defer("search", "words")}
         new = [_item(catalog, row) for row in rows if row["item_id"] not in stored]
         changed = [
             item
@@ -235,6 +236,7 @@ def _apply(item: Item, values: dict[str, Any]) -> bool:
 
 def announce(catalog: Catalog) -> None:
     """Tell serving processes at commit that items changed, and wake a worker to encode them."""
+    index_words(catalog)
     catalog.touch_items()
     transaction.on_commit(lambda: _wake_encoder(catalog.pk))
 

@@ -162,7 +162,7 @@ def _view(catalog: Catalog, slate: Slate, *, start: int = 0, expand: bool) -> di
     """A slate from `start` on, with external ids; items deleted meanwhile are left out."""
     shown = slate.items[start:]
     rows = Item.objects.filter(pk__in=[entry.item_id for entry in shown])
-    rows = rows.defer("search") if expand else rows.only("external_id")
+    rows = rows.defer("search", "words") if expand else rows.only("external_id")
     stored = {row.pk: row for row in rows}
     entries: list[dict[str, Any]] = []
     for entry in shown:

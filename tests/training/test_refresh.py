@@ -82,7 +82,7 @@ def test_somebody_who_asks_gets_the_one_that_is_going_on(shop: Catalog) -> None:
 def test_another_encoder_in_the_settings_starts_all_over(shop: Catalog, settings: Any) -> None:
     run = refresh_now(shop)
     end(run, RunState.SUCCEEDED, encoder=encode(shop).digest)
-    assert run.parameters == {"encoder": encoder_settings()}
+    assert run.parameters == {"encoder": encoder_settings(shop)}
     assert not has_unencoded_items(shop)
     settings.ENCODER_POOLING = "cls"
     assert has_unencoded_items(shop)

@@ -25,7 +25,7 @@ class Command(BaseCommand):
                 catalog,
                 TrainingRun.Kind.ENCODE,
                 owner_name(),
-                {"encoder": encoder_settings()},
+                {"encoder": encoder_settings(catalog)},
             )
         except TrainingFault as fault:
             raise CommandError(str(fault)) from fault

@@ -3,10 +3,14 @@
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import transaction
 
 from catalog.creation import create_catalog
 from catalog.errors import CatalogError
 from catalog.models import EVENT_WEIGHTS
+from ranking.encoder import set_encoder
+from ranking.encoder_arguments import add_encoder_arguments, encoder_told
+from ranking.errors import RankingFault
 
 
 class Command(BaseCommand):
@@ -20,17 +24,21 @@ class Command(BaseCommand):
         parser.add_argument(
             "--repeat-consumption", action="store_true", help="people take an item again: groceries"
         )
+        add_encoder_arguments(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
-            catalog = create_catalog(
-                options["slug"],
-                kind=options["kind"],
-                name=options["name"],
-                language=options["language"],
-                repeat_consumption=options["repeat_consumption"],
-            )
-        except CatalogError as error:
+            with transaction.atomic():  # without its encoder it is not wanted
+                catalog = create_catalog(
+                    options["slug"],
+                    kind=options["kind"],
+                    name=options["name"],
+                    language=options["language"],
+                    repeat_consumption=options["repeat_consumption"],
+                )
+                if told := encoder_told(options):
+                    set_encoder(catalog, told)
+        except (CatalogError, RankingFault) as error:
             raise CommandError(str(error)) from None
         self.stdout.write(
             f"made catalog {catalog.slug}; next: manage.py import_data {catalog.slug}"

@@ -1,0 +1,257 @@
+"""Encoders made smaller for a CPU: other number formats and fewer layers, each measured.
+
+The forms are made in training/variants.py. The fastest that loses less than MOST_LOSS becomes the
+encoder that the next model is trained with on a CPU: see `choose_encoder`.
+"""
+
+import json
+import statistics
+import time
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from catalog.models import EncoderVersion
+from ranking.device import one_thread
+from ranking.encoder import Encoder, config_of, publish_encoder
+from ranking.encoder_files import EncoderConfig, weight_files
+from ranking.errors import RankingFault
+from ranking.item_index import ItemIndex
+from ranking.text_model import folder_of, load_tokenizer
+from ranking.types import FloatArray
+from training import metrics
+from training.encode import encode
+from training.encoders import choose_encoder, original_of, refuse_leak
+from training.errors import TrainingFault
+from training.handle import RunHandle
+from training.learned import distinct_texts, text_trial
+from training.tune import Trial, text_scorer
+from training.variants import VARIANTS, NotExportable, Variant, make
+
+MOST_LOSS = 0.005  # of nDCG@10, relative
+CLOSE = (
+    0.95  # cosine to fp32 that is needed: search reads the vectors too, and no feedback shows it
+)
+QUERY_TOKENS, QUERIES = 12, 100  # tokens of a query, its two special ones too; queries timed
+AT_ONCE = 512  # texts read between two looks whether the run has to stop
+PARAMETERS = ("encoder", "split")
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a variant costs and is worth; a row of the table."""
+
+    name: str
+    query_ms: float  # median of one query, one thread, tokenising included
+    texts_per_second: float  # of the catalog's own texts, with the run's threads
+    megabytes: float  # of its weights on the disk
+    cosine: float  # to fp32, mean over the texts
+    ndcg: list[float]  # nDCG@10 by text alone of each request; [] where there is no feedback
+
+    @property
+    def mean_ndcg(self) -> float:
+        return float(np.mean(self.ndcg)) if self.ndcg else 0.0
+
+    def loss(self, full: "Measured") -> float:
+        """Relative loss of nDCG@10 against the full encoder; negative = better."""
+        return 1.0 - self.mean_ndcg / max(full.mean_ndcg, 1e-9)
+
+    def interval(self, full: "Measured") -> tuple[float, float]:
+        """95 % interval of the relative change, over the requests that both answered."""
+        low, high = metrics.bootstrap_interval(np.array(self.ndcg) - np.array(full.ndcg))
+        return low / max(full.mean_ndcg, 1e-9), high / max(full.mean_ndcg, 1e-9)
+
+    def row(self, full: "Measured") -> dict[str, Any]:
+        """What is kept of it with an encoder."""
+        told = asdict(self) | {"ndcg@10": self.mean_ndcg, "loss": self.loss(full)}
+        del told["ndcg"]
+        return told
+
+
+def quantize(handle: RunHandle) -> None:
+    """Make the variants of an encoder, measure each, register the best for a CPU.
+
+    Parameters of the run: `encoder` (see `choose_encoder`; of a quantised one, its original) and
+    `split`, on whose validation fold they are measured. A run that was killed goes on behind the
+    variants that it has measured.
+
+    Raises
+    ------
+    TrainingFault
+        An unknown parameter, or an encoder that knows what this split asks for.
+    """
+    unknown = sorted(set(handle.parameters) - set(PARAMETERS))
+    if unknown:
+        raise TrainingFault(
+            f"There is no parameter {', '.join(unknown)}; there are {', '.join(PARAMETERS)}."
+        )
+    told = {name: str(value) for name, value in handle.parameters.items()}
+    split = told.get("split", "time")
+    parent = original_of(choose_encoder(handle.catalog, told.get("encoder", "")))
+    refuse_leak(parent, split)
+    with handle.part(0.0, 0.1):
+        encode(handle, parent)
+    found = _measure_all(handle, parent, split)
+    full = found[0]
+    for line in table(found):
+        handle.log(line)
+    best = fastest(found)
+    if best is None:
+        handle.log(
+            "There is no feedback yet to tell what each loses, so none is registered."
+            if not full.ndcg
+            else f"None is faster, close (cosine {CLOSE}) and loses less than {MOST_LOSS:.1%} of "
+            "nDCG@10, so none is registered."
+        )
+        return
+    handle.stage("registering the encoder", 0.85)
+    version = publish_encoder(
+        _folder(handle, best.name), handle.catalog, parent, best.name, _facts(found, best, split)
+    )
+    handle.record(encoder=version.digest)
+    handle.log(f"Registered {version}: on a CPU, the next training uses it.")
+    with handle.part(0.85, 1.0):
+        encode(handle, version)
+
+
+def fastest(found: list[Measured]) -> Measured | None:
+    """The fastest for a query of those that stay CLOSE and lose less than MOST_LOSS.
+
+    None if that is the encoder as it is, or nothing shows what is lost.
+    """
+    full = found[0]
+    good = [one for one in found if one.cosine >= CLOSE and one.loss(full) < MOST_LOSS]
+    best = min(good, key=lambda one: one.query_ms)
+    return None if best is full or not full.ndcg else best
+
+
+def table(found: list[Measured]) -> list[str]:
+    """The variants side by side, a line each, as Markdown."""
+    lines = [
+        "| variant | nDCG@10 by text | change | 95 % interval | cosine | query ms | texts/s | MB |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for one in found:
+        ndcg = change = interval = "–"
+        if one.ndcg:
+            ndcg, change = f"{one.mean_ndcg:.4f}", f"{-one.loss(found[0]):+.2%}"
+            low, high = one.interval(found[0])
+            interval = f"{low:+.2%} … {high:+.2%}"
+        lines.append(
+            f"| {one.name} | {ndcg} | {change} | {interval} | {one.cosine:.4f} "
+            f"| {one.query_ms:.2f} | {one.texts_per_second:,.0f} | {one.megabytes:.1f} |"
+        )
+    return lines
+
+
+def _facts(found: list[Measured], best: Measured, split: str) -> dict[str, Any]:
+    """The table, and the loss with its interval, for the registry."""
+    full = found[0]
+    difference = np.array(best.ndcg) - np.array(full.ndcg)
+    low, high = metrics.bootstrap_interval(difference)
+    return {
+        "split": split,
+        "variants": [one.row(full) for one in found],
+        "text_ndcg@10": {"before": full.mean_ndcg, "after": best.mean_ndcg},
+        "gain": {"value": float(difference.mean()), "low": low, "high": high},
+    }
+
+
+def _measure_all(handle: RunHandle, parent: EncoderVersion, split: str) -> list[Measured]:
+    """Each variant that can be made, measured; those of before a kill are read."""
+    items = ItemIndex.load(handle.catalog, parent)
+    texts = distinct_texts(items)
+    trial: Trial | None = None
+    try:
+        trial = text_trial(handle, items, split)
+    except TrainingFault as fault:
+        handle.log(f"What each loses cannot be said yet: {fault}")
+    kept = handle.folder / "variants.json"
+    done = {one["name"]: Measured(**one) for one in _read(kept)}
+    if done:
+        handle.log(f"Resumed after {', '.join(done)}.")
+    for place, variant in enumerate(VARIANTS):
+        handle.check()
+        handle.stage(variant.name, 0.1 + 0.75 * place / len(VARIANTS))
+        if variant.name in done:
+            continue
+        try:
+            config = make(config_of(parent), variant, _folder(handle, variant.name))
+            done[variant.name] = _measured(handle, variant, config, texts, trial)
+        except (RankingFault, NotExportable) as fault:
+            if variant is VARIANTS[0]:
+                raise
+            handle.log(f"Without {variant.name}: {fault}")
+            continue
+        staging = kept.with_suffix(".new")
+        staging.write_text(json.dumps([asdict(one) for one in done.values()]))
+        staging.rename(kept)
+    return list(done.values())
+
+
+def _read(path: Path) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads(path.read_text()) if path.exists() else []
+    return found
+
+
+def _folder(handle: RunHandle, name: str) -> Path:
+    return handle.folder / name.replace(" ", "-").replace("/", "of")
+
+
+def _measured(
+    handle: RunHandle,
+    variant: Variant,
+    config: EncoderConfig,
+    texts: list[str],
+    trial: Trial | None,
+) -> Measured:
+    """Load a variant, read all texts with it, and see what that took and is worth."""
+    encoder = Encoder(config)
+    began = time.perf_counter()
+    vectors = _vectors(handle, encoder, texts)
+    seconds = time.perf_counter() - began
+    kept = handle.folder / "fp32.npy"
+    if variant is VARIANTS[0]:
+        np.save(kept, vectors)
+    ndcg: list[float] = []
+    if trial is not None:
+        items = replace(trial.state.items, text_vectors=vectors)
+        ndcg = trial.each(text_scorer(replace(trial.state, items=items))).tolist()
+    return Measured(
+        variant.name,
+        query_ms(config, texts),
+        len(texts) / max(seconds, 1e-9),
+        sum(path.stat().st_size for path in weight_files(folder_of(config))) / 1e6,
+        float((np.load(kept) * vectors).sum(axis=1).mean()),
+        ndcg,
+    )
+
+
+def _vectors(handle: RunHandle, encoder: Encoder, texts: list[str]) -> FloatArray:
+    """The vectors of all texts. (U, D)"""
+    parts = []
+    for start in range(0, len(texts), AT_ONCE):
+        handle.check()
+        parts.append(encoder.encode_items(texts[start : start + AT_ONCE]))
+    return np.concatenate(parts)
+
+
+def query_ms(config: EncoderConfig, texts: list[str]) -> float:
+    """Median time of one query of QUERY_TOKENS tokens, tokenising included, one thread."""
+    tokenizer = load_tokenizer(config)
+    tokens = tokenizer(" ".join(texts[:500]), add_special_tokens=False)["input_ids"]
+    size = QUERY_TOKENS - 2
+    starts = range(0, max(len(tokens) - size, 1), size)
+    queries = [str(tokenizer.decode(tokens[start : start + size])) for start in starts][:QUERIES]
+    took = []  # seconds
+    with one_thread():
+        encoder = Encoder(config)  # loaded anew: ONNX Runtime fixes its threads when it loads
+        for query in queries[:5]:
+            encoder.encode_query(query)
+        for query in queries:
+            began = time.perf_counter()
+            encoder.encode_query(query)
+            took.append(time.perf_counter() - began)
+    return 1e3 * statistics.median(took)
