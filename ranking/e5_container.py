@@ -15,6 +15,7 @@ import hashlib
 import json
 import struct
 import zipfile
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -116,7 +117,7 @@ def _pieces(content: bytes, place: int) -> tuple[list[tuple[str, float]], int]:
     scores = np.frombuffer(content, "<f4", count, place + 4 * (count + 1)).tolist()
     place += 4 * (2 * count + 1)
     text = content[place : place + size]
-    words = [text[begin:end].decode() for begin, end in zip(offsets, offsets[1:], strict=False)]
+    words = [text[begin:end].decode() for begin, end in pairwise(offsets)]
     place += size
     (pairs_size,) = struct.unpack_from("<I", content, place + 4)
     return list(zip(words, scores, strict=True)), place + 8 + pairs_size

@@ -127,7 +127,8 @@ def _most_tokens(told: dict[str, Any]) -> float:
         return math.inf
     counted = ("roberta", "camembert", "mpnet", "longformer")
     shifted = any(kind in str(told.get("model_type", "")) for kind in counted)
-    return most - int(told.get("pad_token_id") or 1) - 1 if shifted else most
+    padding = told.get("pad_token_id")
+    return most - (1 if padding is None else int(padding)) - 1 if shifted else most
 
 
 def _json(path: Path) -> dict[str, Any] | None:

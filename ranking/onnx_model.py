@@ -36,7 +36,8 @@ class OnnxModel:
             raise RankingFault(
                 f"{folder / ONNX} cannot be read; quantise the encoder anew."
             ) from None
-        self.dimensions = int(self._session.get_outputs()[0].shape[1])
+        one = torch.ones(1, 1, dtype=torch.long)
+        self.dimensions = self(one, one).shape[1]  # the graph may not tell
 
     def __call__(self, ids: Tensor, mask: Tensor) -> Tensor:
         """Ids and mask (B, T) → (B, D) float32, unit length."""

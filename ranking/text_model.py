@@ -66,7 +66,7 @@ class TextModel(nn.Module):
             return states[:, 0]
         if self.pooling == "last":
             last = mask.shape[1] - 1 - mask.flip(1).argmax(1)  # (B,) padding left or right
-            return states[torch.arange(len(states), device=states.device), last]
+            return states.gather(1, last[:, None, None].expand(-1, 1, states.shape[2]))[:, 0]
         weight = mask.unsqueeze(-1).to(states.dtype)  # (B, T, 1)
         return (states * weight).sum(1) / weight.sum(1).clamp(min=1)
 

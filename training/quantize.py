@@ -122,9 +122,11 @@ def fastest(found: list[Measured]) -> Measured | None:
     None if that is the encoder as it is, or nothing shows what is lost.
     """
     full = found[0]
+    if not full.ndcg:
+        return None
     good = [one for one in found if one.cosine >= CLOSE and one.loss(full) < MOST_LOSS]
     best = min(good, key=lambda one: one.query_ms)
-    return None if best is full or not full.ndcg else best
+    return None if best is full else best
 
 
 def table(found: list[Measured]) -> list[str]:
@@ -136,7 +138,7 @@ def table(found: list[Measured]) -> list[str]:
     for one in found:
         ndcg = change = interval = "–"
         if one.ndcg:
-            ndcg, change = f"{one.mean_ndcg:.4f}", f"{-one.loss(found[0]):+.2%}"
+            ndcg, change = f"{one.mean_ndcg:.4f}", f"{0.0 - one.loss(found[0]):+.2%}"
             low, high = one.interval(found[0])
             interval = f"{low:+.2%} … {high:+.2%}"
         lines.append(

@@ -1,0 +1,209 @@
+"""Encoders made smaller: measured, resumed, chosen on a CPU, kept with their original."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from catalog.models import Catalog, EncoderVersion, ItemVector
+from ranking import encoder as encoders_here
+from ranking.encoder import Encoder, load_encoder
+from ranking.encoder_files import ONNX, EncoderConfig
+from ranking.encoder_store import encoder_folder
+from ranking.errors import RankingFault
+from ranking.onnx_model import OnnxModel
+from ranking.text_model import load_text_model
+from tests.ranking.tiny_models import KINDS, tiny_model
+from training.encoders import (
+    choose_encoder,
+    original_of,
+    refuse_leak,
+    served_encoder,
+    start_of_training,
+)
+from training.errors import RunInterrupted, TrainingFault
+from training.handle import RunHandle
+from training.kinds import train_and_register
+from training.models import TrainingRun
+from training.quantize import Measured, fastest, quantize, table
+from training.registry import QUANTISED, prune_encoders
+from training.runs import create_claimed
+from training.variants import VARIANTS, NotExportable, keep_layers, make
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("own_folders")]
+
+INT8 = next(variant for variant in VARIANTS if variant.name == "int8")
+HALF = next(variant for variant in VARIANTS if variant.layers == 1 / 2)
+
+
+@pytest.fixture
+def tiny(tmp_path: Path, settings: Any) -> Iterator[Path]:
+    """The settings name a tiny encoder, so that all this takes seconds."""
+    settings.ENCODER_MODEL = str(tiny_model("bert", tmp_path / "tiny"))
+    encoders_here._load_once.cache_clear()
+    yield tmp_path / "tiny"
+    encoders_here._load_once.cache_clear()
+
+
+@pytest.fixture
+def int8_wins(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of random weights any form may be the fastest, and lose anything; that is another test's."""
+    monkeypatch.setattr("training.quantize.fastest", lambda found: found[2])
+
+
+def carried_out(catalog: Catalog, **parameters: Any) -> TrainingRun:
+    run, lease = create_claimed(catalog, TrainingRun.Kind.QUANTIZE, "test", parameters)
+    with RunHandle(run, lease) as handle:
+        quantize(handle)
+    TrainingRun.objects.filter(pk=run.pk).update(state="succeeded")
+    run.refresh_from_db()
+    return run
+
+
+def made(run: TrainingRun) -> EncoderVersion:
+    return EncoderVersion.objects.get(digest=run.environment["encoder"])
+
+
+@pytest.mark.usefixtures("tiny", "int8_wins")
+def test_a_killed_run_measures_the_rest_and_ends_with_the_same_encoder(
+    catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = made(carried_out(catalog))
+    assert whole.way == "int8"
+    assert [row["name"] for row in whole.metrics["variants"]] == [one.name for one in VARIANTS]
+    assert {"text_ndcg@10", "gain", "split"} <= set(whole.metrics)
+    assert ItemVector.objects.filter(encoder=whole).count() == catalog.items.count()
+    assert sorted(path.name for path in encoder_folder(whole.digest).iterdir())[0] == "config.json"
+    assert not (encoder_folder(whole.digest) / "model.safetensors").exists()
+
+    run, lease = create_claimed(catalog, TrainingRun.Kind.QUANTIZE, "test", {})
+
+    def killed(handle: RunHandle) -> None:
+        if handle.run == run and handle._stage == HALF.name:
+            raise RunInterrupted("The machine goes down.")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(RunHandle, "check", killed)
+        with pytest.raises(RunInterrupted), RunHandle(run, lease) as handle:
+            quantize(handle)
+    whole.delete()
+    with RunHandle(run, lease) as handle:
+        quantize(handle)
+    run.refresh_from_db()
+    told = "Resumed after fp32, bf16, int8, int8 2/3 layers."
+    assert run.log_lines.filter(text=told).exists()
+    assert run.environment["encoder"] == whole.digest  # bit for bit
+
+
+@pytest.mark.usefixtures("tiny", "int8_wins")
+def test_it_is_the_next_trainings_on_a_cpu_and_the_original_elsewhere(
+    catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = choose_encoder(catalog)
+    small = made(carried_out(catalog))
+    assert small.parent == original == original_of(small)
+    assert choose_encoder(catalog) == small
+    assert served_encoder(catalog) == original  # until a model is trained on it
+    assert choose_encoder(catalog, "configured") == original
+    assert made(carried_out(catalog)).parent == original  # never a copy of a copy
+    with monkeypatch.context() as patched:
+        patched.setattr("training.encoders.best_device", lambda: torch.device("cuda"))
+        assert choose_encoder(catalog) == original
+    with pytest.raises(TrainingFault, match=r"cannot learn: start from .* \(encoder=configured\)"):
+        start_of_training(catalog, small.digest)
+    run, lease = create_claimed(catalog, TrainingRun.Kind.TRAIN, "test", {"epochs": 1, "rounds": 3})
+    with RunHandle(run, lease) as handle:
+        train_and_register(handle)
+    catalog.refresh_from_db()
+    assert served_encoder(catalog) == small == choose_encoder(catalog)
+    with monkeypatch.context() as patched:
+        patched.setattr("training.encoders.best_device", lambda: torch.device("cuda"))
+        assert choose_encoder(catalog) == original
+
+
+@pytest.mark.usefixtures("tiny", "int8_wins")
+def test_a_quantised_encoder_that_was_changed_is_refused(catalog: Catalog) -> None:
+    small = made(carried_out(catalog))
+    graph = encoder_folder(small.digest) / ONNX
+    graph.write_bytes(graph.read_bytes() + b"\0")
+    encoders_here._load_once.cache_clear()
+    with pytest.raises(RankingFault):
+        load_encoder(small)
+    graph.write_bytes(b"nonsense")
+    with pytest.raises(RankingFault, match="quantise the encoder anew"):
+        OnnxModel(graph.parent)
+
+
+@pytest.mark.usefixtures("tiny")
+def test_what_an_original_knows_its_quantised_form_knows_and_both_are_kept(
+    catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def version(name: str, way: str, parent: EncoderVersion | None) -> EncoderVersion:
+        return EncoderVersion.objects.create(
+            name=name, digest=name, dimensions=32, catalog=catalog, way=way, parent=parent,
+            metrics={"split": "time"},
+        )  # fmt: skip
+
+    monkeypatch.setattr("training.registry.KEEP_ENCODERS", 1)
+    tuned = version("tuned", "lora", None)
+    older = version("older", "int8", tuned)
+    small = version("small", "int8", tuned)
+    alone = version("alone", "projection", None)
+    newest = version("newest", "pre-trained", small)
+    with pytest.raises(TrainingFault, match="on the split time"):
+        refuse_leak(small, "leave-last-2")
+    refuse_leak(small, "time")
+    assert prune_encoders(catalog) == [alone.digest, older.digest]
+    assert set(catalog.encoders.all()) == {tuned, small, newest}
+
+
+def test_the_fastest_that_stays_close_wins() -> None:
+    full = Measured("fp32", 10.0, 60, 90.0, 1.0, [0.1, 0.3])
+    close = replace(full, name="int8", query_ms=2.0, cosine=0.99)
+    assert fastest([full, close]) == close
+    assert fastest([full, replace(close, ndcg=[0.1, 0.29])]) is None  # loses 2.5 %
+    assert fastest([full, replace(close, ndcg=[0.1, 0.299])]) is not None  # 0.25 %
+    assert fastest([full, replace(close, cosine=0.5)]) is None
+    assert fastest([full, replace(close, query_ms=11.0)]) is None
+    assert fastest([replace(full, ndcg=[]), replace(close, ndcg=[])]) is None
+    assert "| int8 | 0.2000 | +0.00% | +0.00% … +0.00% | 0.9900 | 2.00 |" in table([full, close])[3]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_architecture_is_quantised(tmp_path: Path, kind: str) -> None:
+    config = EncoderConfig(str(tiny_model(kind, tmp_path / kind)), KINDS[kind][1])
+    small = Encoder(make(config, INT8, tmp_path / "small"))
+    full = Encoder(replace(config, dtype="float32"))
+    texts = ["abc", "a", "the green tea from a hill", "绿茶"]
+    cosines = (small.encode_items(texts) * full.encode_items(texts)).sum(axis=1)
+    assert (cosines > 0.97).all()
+    assert small.digest != full.digest
+    assert not np.array_equal(small.encode_items(texts), full.encode_items(texts))
+
+
+def test_layers_are_dropped_from_the_top(tmp_path: Path) -> None:
+    config = EncoderConfig(str(tiny_model("bert", tmp_path / "bert")))
+    model = load_text_model(config, torch.float32)
+    keep_layers(model, 1 / 2)
+    assert len(model.transformer.encoder.layer) == model.transformer.config.num_hidden_layers == 1
+    with pytest.raises(NotExportable, match="1 layers cannot be cut"):
+        keep_layers(model, 2 / 3)
+
+
+@pytest.mark.usefixtures("tiny")
+def test_too_little_feedback_and_wrong_parameters_are_said(tmp_path: Path) -> None:
+    catalog = Catalog.objects.create(slug="empty", name="Empty", item_kind="article")
+    catalog.items.create(external_id="1", title="the green tea from a hill, and more of it")
+    run = carried_out(catalog)
+    assert run.log_lines.filter(text__contains="no feedback yet to tell what each loses").exists()
+    assert not catalog.encoders.exists()
+    with pytest.raises(TrainingFault, match="no parameter speed; there are encoder, split"):
+        carried_out(catalog, speed=3)
+
+
+def test_the_ways_are_the_variants() -> None:
+    assert tuple(variant.name for variant in VARIANTS[1:]) == QUANTISED
