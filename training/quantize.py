@@ -65,9 +65,7 @@ class Measured:
 
     def row(self, full: "Measured") -> dict[str, Any]:
         """What is kept of it with an encoder."""
-        told = asdict(self) | {"ndcg@10": self.mean_ndcg, "loss": self.loss(full)}
-        del told["ndcg"]
-        return told
+        return asdict(self) | {"ndcg": self.mean_ndcg, "loss_percent": 100 * self.loss(full)}
 
 
 def quantize(handle: RunHandle) -> None:

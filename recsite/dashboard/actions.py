@@ -18,6 +18,7 @@ FIELDS = {  # kind of run → the fields of its form, which are parameters of th
     TrainingRun.Kind.TRAIN: ("encoder",),
     TrainingRun.Kind.PRETRAIN: ("encoder",),
     TrainingRun.Kind.FINETUNE: ("encoder", "way"),
+    TrainingRun.Kind.QUANTIZE: ("encoder",),
 }
 
 

@@ -71,11 +71,16 @@ class Row:
 
 @dataclass(frozen=True)
 class Learned:
-    """An encoder that the catalog learned, and what it does to ranking by text alone."""
+    """An encoder that the catalog made, and what it does to ranking by text alone."""
 
     version: EncoderVersion
     by_text: dict[str, float] | None  # before and after; None where there was too little feedback
     gain: Figure | None
+
+    @property
+    def can_learn(self) -> bool:
+        """Whether a training may start from it."""
+        return self.version.way not in registry.QUANTISED
 
 
 @staff_only
@@ -98,7 +103,7 @@ def page(request: HttpRequest, slug: str) -> HttpResponse:
         request.GET.get("page")
     )
     live = registry.live_version(catalog)
-    encoders = catalog.encoders.select_related("parent")
+    encoders = list(catalog.encoders.select_related("parent").order_by("-created_at"))
     history = catalog.promotions.select_related("by").order_by("-at", "-pk")
     return render(
         request,
@@ -113,8 +118,9 @@ def page(request: HttpRequest, slug: str) -> HttpResponse:
             "live": live,
             "metric_words": [words for _, words in METRICS],
             "promotions": history[:PROMOTIONS],
-            "encoders": [_learned(version) for version in encoders.order_by("-created_at")],
+            "encoders": [_learned(version) for version in encoders],
             "live_encoder": registry.live_encoder(catalog),
+            "smaller": _smaller(encoders),
         },
     )
 
@@ -185,6 +191,11 @@ def roll_back_page(request: HttpRequest, slug: str) -> HttpResponse:
 def _learned(version: EncoderVersion) -> Learned:
     by_text = version.metrics.get("text_ndcg@10")
     return Learned(version, by_text, figure(version.metrics, "gain"))
+
+
+def _smaller(encoders: list[EncoderVersion]) -> EncoderVersion | None:
+    """The last quantisation, whose table the page shows."""
+    return next((version for version in encoders if version.way in registry.QUANTISED), None)
 
 
 def _row(version: ModelVersion, live: ModelVersion | None, *, check_files: bool = False) -> Row:

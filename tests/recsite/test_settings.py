@@ -43,6 +43,9 @@ def python(var: Path, *arguments: str, **environment: str) -> subprocess.Complet
         ("DEMO_SCALE", "huge"),
         ("RECSITE_DEVICE", "abacus"),
         ("ENCODER_MAX_TOKENS", "0"),
+        ("ENCODER_DTYPE", "float8"),
+        ("ENCODER_SHA256", "abc"),
+        ("ENCODER_MODEL", "/no/such/folder"),
         ("LOG_LEVEL", "loud"),
     ],
 )

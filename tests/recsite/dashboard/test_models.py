@@ -115,6 +115,29 @@ class TestEncoders:
         for said in ("a1b2c3d4", "0.1000 → 0.1500", "+0.0500", "0.0100 – 0.0900"):
             assert said in page
 
+    def test_the_smaller_forms_stand_there_and_start_no_training(
+        self, staff: Client, shop: Catalog
+    ) -> None:
+        form = {"ndcg": 0.1, "cosine": 0.99, "texts_per_second": 800, "megabytes": 22.9}
+        EncoderVersion.objects.create(
+            name="base · int8",
+            digest="a1b2c3d4" * 8,
+            dimensions=3,
+            catalog=shop,
+            way="int8",
+            metrics={
+                "split": "time",
+                "variants": [
+                    form | {"name": "fp32", "query_ms": 11.8, "loss_percent": 0.0},
+                    form | {"name": "int8", "query_ms": 1.7, "loss_percent": 0.4},
+                ],
+            },
+        )
+        page = staff.get(reverse("dashboard:catalog-models", args=["shop"])).content.decode()
+        for said in ("1.70", "0.40 %", "chosen", "22.9", "split time"):
+            assert said in page
+        assert '<option value="a1b2c3d4' not in page  # nothing starts from it
+
     def test_the_forms_queue_runs_with_what_was_chosen(
         self, staff: Client, shop: Catalog, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -123,6 +146,7 @@ class TestEncoders:
         for kind, kept in (
             ("finetune", {"way": "full", "encoder": "configured"}),
             ("pretrain", {"encoder": "configured"}),
+            ("quantize", {"encoder": "configured"}),
         ):
             address = reverse(f"dashboard:{kind}", args=["shop"])
             assert staff.get(address).status_code == 405
@@ -132,4 +156,4 @@ class TestEncoders:
             assert run.parameters == kept
             again = staff.post(address, sent, follow=True).content.decode()
             assert f"A {kind} run of" in again
-        assert TrainingRun.objects.count() == 2
+        assert TrainingRun.objects.count() == 3
