@@ -10,7 +10,7 @@ import kombu
 from amqp.exceptions import AMQPError
 from django.conf import settings
 from django.db import connection
-from django.db.models import Count, Max
+from django.db.models import Count
 from kombu.exceptions import KombuError
 from redis.exceptions import RedisError
 
@@ -42,7 +42,7 @@ class CatalogHealth:
     slug: str
     name: str
     items: int
-    vectors: int  # items that the newest encoder has seen
+    vectors: int  # items that its newest encoder has seen
     bundle_id: str  # '' = none is promoted
     loads: list[dict[str, Any]] = field(default_factory=list)
 
@@ -122,8 +122,14 @@ def database_part() -> Part:
 
 def catalogs() -> list[CatalogHealth]:
     """Every catalog, in five queries."""
-    newest = EncoderVersion.objects.aggregate(pk=Max("pk"))["pk"]
-    vectors = _counts(ItemVector.objects.filter(encoder=newest).values("item__catalog"))
+    rows = list(Catalog.objects.order_by("pk"))
+    newest = _newest_encoders(rows)
+    seen = ItemVector.objects.filter(encoder__in=set(newest.values()))
+    vectors = {
+        row["item__catalog"]: row["rows"]
+        for row in seen.values("item__catalog", "encoder").annotate(rows=Count("pk")).order_by()
+        if newest.get(row["item__catalog"]) == row["encoder"]
+    }
     items = _counts(Item.objects.values("catalog"))
     loads: dict[int, list[dict[str, Any]]] = {}
     for load in LoadState.objects.order_by("started_at", "pk"):
@@ -137,8 +143,25 @@ def catalogs() -> list[CatalogHealth]:
             bundle_id=catalog.live_bundle,
             loads=loads.get(catalog.pk, []),
         )
-        for catalog in Catalog.objects.order_by("pk")
+        for catalog in rows
     ]
+
+
+def _newest_encoders(catalogs: list[Catalog]) -> dict[int, int]:
+    """Catalog id → id of the newest encoder that may be its: made by it, named by it, or by none.
+
+    One that a catalog names, with all fields or few of them, is no other catalog's.
+    """
+    found: dict[int, int] = {}
+    for version in EncoderVersion.objects.order_by("pk"):
+        for catalog in catalogs:
+            if version.catalog_id == catalog.pk or (
+                not version.is_learned
+                and bool(version.config) == bool(catalog.encoder)
+                and catalog.encoder.items() <= version.config.items()
+            ):
+                found[catalog.pk] = version.pk
+    return found
 
 
 def _counts(grouped: Any) -> dict[int, int]:

@@ -51,7 +51,7 @@ def tiny_tokenizer(words: list[str]) -> PreTrainedTokenizerFast:
     core.post_processor = processors.TemplateProcessing(
         single="<s> $A </s>", special_tokens=[("<s>", 1), ("</s>", 2)]
     )
-    return PreTrainedTokenizerFast(
+    return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
         tokenizer_object=core,
         pad_token="<pad>",
         cls_token="<s>",
@@ -63,6 +63,7 @@ def tiny_tokenizer(words: list[str]) -> PreTrainedTokenizerFast:
 def tiny_model(kind: str, folder: Path, **saving: Any) -> Path:
     """Write a random model of this architecture to a folder."""
     torch.manual_seed(3)
-    AutoModel.from_config(KINDS[kind][0]).save_pretrained(folder, **saving)
+    network = AutoModel.from_config(KINDS[kind][0])  # type: ignore[no-untyped-call]
+    network.save_pretrained(folder, **saving)
     tiny_tokenizer(WORDS).save_pretrained(str(folder))
     return folder

@@ -102,8 +102,8 @@ def test_another_encoder_is_another_version(shop: Catalog, tmp_path: Path) -> No
     assert EncoderVersion.objects.filter(pk__in=[before.pk, after.pk]).count() == 2
     assert load_encoder(before).config.pooling == "cls"  # each is loaded as it was registered
     assert load_encoder(after).config.pooling == "mean"
-    both = [load_encoder(one).encode_query("绿茶") for one in (before, after)]
-    assert not np.array_equal(*both)
+    one, two = (load_encoder(version).encode_query("绿茶") for version in (before, after))
+    assert not np.array_equal(one, two)
     call_command("set_encoder", "cha")
     shop.refresh_from_db()
     assert shop.encoder == {}
