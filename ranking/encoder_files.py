@@ -13,7 +13,7 @@ settings.py reads this module too, so that a bad folder stops the start.
 import hashlib
 import json
 import math
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +46,7 @@ class EncoderConfig:
     max_tokens: int = 128
     dtype: str = "auto"  # one of DTYPES, or INT8; auto: what is fast on the device
     sha256: str = ""  # of the weights, where only these are wanted
+    owner: str = ""  # slug of the catalog that it was quantised for: each has one of its own
 
 
 def config_from(told: dict[str, Any]) -> EncoderConfig:
@@ -56,8 +57,11 @@ def config_from(told: dict[str, Any]) -> EncoderConfig:
     RankingFault
         A field that there is none of, or a value that it cannot have.
     """
-    known = {one.name: type(one.default) for one in fields(EncoderConfig) if one.name != "model"}
+    known = {
+        one.name: type(one.default) for one in fields(EncoderConfig) if one.default is not MISSING
+    }
     known["model"] = str
+    del known["owner"]
     for name, value in told.items():
         if name not in known:
             raise RankingFault(f"An encoder has no {name}; it has {', '.join(sorted(known))}.")
@@ -205,7 +209,7 @@ def write_config(config: EncoderConfig, folder: Path) -> None:
 def digest_of(config: EncoderConfig, folder: Path) -> tuple[str, str]:
     """sha256 of the weights, and one over all that decides the vectors.
 
-    The number format counts only where one was said: digests of before there was a choice stay.
+    Number format and owner count only where they were said: digests of before there were any stay.
 
     Raises
     ------
@@ -221,8 +225,9 @@ def digest_of(config: EncoderConfig, folder: Path) -> tuple[str, str]:
         )
     described: dict[str, Any] = asdict(config) | {"model": weights}
     del described["sha256"]
-    if config.dtype == "auto":
-        del described["dtype"]
+    for name, usual in (("dtype", "auto"), ("owner", "")):
+        if described[name] == usual:
+            del described[name]
     if (folder / PROJECTION).exists():
         described["projection"] = _sha256(folder / PROJECTION)
     text = json.dumps(described, sort_keys=True)

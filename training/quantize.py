@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from django.utils import timezone
 
 from catalog.models import EncoderVersion
-from ranking.device import one_thread
+from ranking.device import best_device, one_thread
 from ranking.encoder import Encoder, config_of, publish_encoder
 from ranking.encoder_files import EncoderConfig, weight_files
 from ranking.errors import RankingFault
@@ -27,13 +28,12 @@ from training.encoders import choose_encoder, original_of, refuse_leak
 from training.errors import TrainingFault
 from training.handle import RunHandle
 from training.learned import distinct_texts, text_trial
+from training.registry import quantised
 from training.tune import Trial, text_scorer
 from training.variants import VARIANTS, NotExportable, Variant, make
 
 MOST_LOSS = 0.005  # of nDCG@10, relative
-CLOSE = (
-    0.95  # cosine to fp32 that is needed: search reads the vectors too, and no feedback shows it
-)
+CLOSE = 0.95  # cosine to fp32 that is needed: search reads the vectors, too, without feedback
 QUERY_TOKENS, QUERIES = 12, 100  # tokens of a query, its two special ones too; queries timed
 AT_ONCE = 512  # texts read between two looks whether the run has to stop
 PARAMETERS = ("encoder", "split")
@@ -78,13 +78,15 @@ def quantize(handle: RunHandle) -> None:
     Raises
     ------
     TrainingFault
-        An unknown parameter, or an encoder that knows what this split asks for.
+        An unknown parameter, no CPU, or an encoder that knows what this split asks for.
     """
     unknown = sorted(set(handle.parameters) - set(PARAMETERS))
     if unknown:
         raise TrainingFault(
             f"There is no parameter {', '.join(unknown)}; there are {', '.join(PARAMETERS)}."
         )
+    if best_device().type != "cpu":
+        raise TrainingFault("What a CPU takes is measured on one: start with RECSITE_DEVICE=cpu.")
     told = {name: str(value) for name, value in handle.parameters.items()}
     split = told.get("split", "time")
     parent = original_of(choose_encoder(handle.catalog, told.get("encoder", "")))
@@ -92,26 +94,34 @@ def quantize(handle: RunHandle) -> None:
     with handle.part(0.0, 0.1):
         encode(handle, parent)
     found = _measure_all(handle, parent, split)
-    full = found[0]
     for line in table(found):
         handle.log(line)
     best = fastest(found)
     if best is None:
-        handle.log(
-            "There is no feedback yet to tell what each loses, so none is registered."
-            if not full.ndcg
-            else f"None is faster, close (cosine {CLOSE}) and loses less than {MOST_LOSS:.1%} of "
-            "nDCG@10, so none is registered."
-        )
+        handle.log(_why_none(handle, parent, found))
         return
     handle.stage("registering the encoder", 0.85)
-    version = publish_encoder(
-        _folder(handle, best.name), handle.catalog, parent, best.name, _facts(found, best, split)
-    )
+    facts = _facts(found, best, split)
+    folder = _folder(handle, best.name)
+    version = publish_encoder(folder, handle.catalog, parent, best.name, facts)
+    version.metrics, version.created_at = facts, timezone.now()  # the same weights may come again
+    version.save(update_fields=["metrics", "created_at"])
     handle.record(encoder=version.digest)
     handle.log(f"Registered {version}: on a CPU, the next training uses it.")
     with handle.part(0.85, 1.0):
         encode(handle, version)
+
+
+def _why_none(handle: RunHandle, parent: EncoderVersion, found: list[Measured]) -> str:
+    """A sentence for the log, and what the next training uses instead."""
+    earlier = quantised(parent, handle.catalog)
+    stays = f" {earlier}, of an earlier run, stays the one for a CPU." if earlier else ""
+    if not found[0].ndcg:
+        return f"There is no feedback yet to tell what each loses, so none is registered.{stays}"
+    return (
+        f"None is faster, close (cosine {CLOSE}) and loses less than {MOST_LOSS:.1%} of nDCG@10, "
+        f"so none is registered.{stays}"
+    )
 
 
 def fastest(found: list[Measured]) -> Measured | None:
@@ -168,6 +178,7 @@ def _measure_all(handle: RunHandle, parent: EncoderVersion, split: str) -> list[
         trial = text_trial(handle, items, split)
     except TrainingFault as fault:
         handle.log(f"What each loses cannot be said yet: {fault}")
+    config = replace(config_of(parent), owner=handle.catalog.slug)
     kept = handle.folder / "variants.json"
     done = {one["name"]: Measured(**one) for one in _read(kept)}
     if done:
@@ -178,8 +189,8 @@ def _measure_all(handle: RunHandle, parent: EncoderVersion, split: str) -> list[
         if variant.name in done:
             continue
         try:
-            config = make(config_of(parent), variant, _folder(handle, variant.name))
-            done[variant.name] = _measured(handle, variant, config, texts, trial)
+            made = make(config, variant, _folder(handle, variant.name))
+            done[variant.name] = _measured(handle, variant, made, texts, trial)
         except (RankingFault, NotExportable) as fault:
             if variant is VARIANTS[0]:
                 raise

@@ -34,7 +34,11 @@ from training.registry import QUANTISED, prune_encoders
 from training.runs import create_claimed
 from training.variants import VARIANTS, NotExportable, keep_layers, make
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("own_folders")]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.usefixtures("own_folders"),
+]
 
 INT8 = next(variant for variant in VARIANTS if variant.name == "int8")
 HALF = next(variant for variant in VARIANTS if variant.layers == 1 / 2)
@@ -126,6 +130,24 @@ def test_it_is_the_next_trainings_on_a_cpu_and_the_original_elsewhere(
 
 
 @pytest.mark.usefixtures("tiny", "int8_wins")
+def test_two_catalogs_have_one_each_and_the_last_measured_counts(
+    catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = Catalog.objects.create(slug="two", name="Two", item_kind="product")
+    other.items.create(external_id="1", title="the green tea from a hill, and more of it")
+    first = made(carried_out(catalog))
+    monkeypatch.setattr("training.quantize._facts", lambda *_: {"split": "time"})
+    second = made(carried_out(other))
+    assert first.digest != second.digest
+    assert (choose_encoder(catalog), choose_encoder(other)) == (first, second)
+    with monkeypatch.context() as patched:
+        patched.setattr("training.quantize.fastest", lambda found: found[1])
+        assert choose_encoder(catalog) == first != made(carried_out(catalog))
+        assert choose_encoder(catalog).way == "bf16"
+    assert made(carried_out(catalog)) == first == choose_encoder(catalog)  # again the newest
+
+
+@pytest.mark.usefixtures("tiny", "int8_wins")
 def test_a_quantised_encoder_that_was_changed_is_refused(catalog: Catalog) -> None:
     small = made(carried_out(catalog))
     graph = encoder_folder(small.digest) / ONNX
@@ -195,12 +217,19 @@ def test_layers_are_dropped_from_the_top(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("tiny")
-def test_too_little_feedback_and_wrong_parameters_are_said(tmp_path: Path) -> None:
+def test_too_little_feedback_and_wrong_parameters_are_said(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     catalog = Catalog.objects.create(slug="empty", name="Empty", item_kind="article")
     catalog.items.create(external_id="1", title="the green tea from a hill, and more of it")
     run = carried_out(catalog)
     assert run.log_lines.filter(text__contains="no feedback yet to tell what each loses").exists()
     assert not catalog.encoders.exists()
+    monkeypatch.setattr("training.quantize.best_device", lambda: torch.device("cuda"))
+    TrainingRun.objects.update(state="failed")
+    with pytest.raises(TrainingFault, match="RECSITE_DEVICE=cpu"):
+        carried_out(catalog)
+    TrainingRun.objects.update(state="failed")
     with pytest.raises(TrainingFault, match="no parameter speed; there are encoder, split"):
         carried_out(catalog, speed=3)
 
