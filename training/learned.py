@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from catalog.models import EncoderVersion, Item
+from catalog.models import EncoderVersion
 from ranking.encoder import publish_encoder
 from ranking.encoder_files import EncoderConfig
 from ranking.item_index import ItemIndex
@@ -130,11 +130,3 @@ def text_trial(handle: RunHandle, items: ItemIndex, split_name: str) -> Trial:
     log = read_log(take_snapshot(catalog), items, catalog)
     fold = make_split(split_name, log, catalog).valid
     return Trial(bare_state(items, catalog), log, fold, handle.seed)
-
-
-def distinct_texts(items: ItemIndex) -> list[str]:
-    """The text of each row of `text_vectors`. (U,)"""
-    _, first = np.unique(items.text_codes, return_index=True)
-    ids = items.ids[first]
-    found = Item.objects.in_bulk(ids.tolist())
-    return [found[int(pk)].text for pk in ids]

@@ -27,10 +27,11 @@ from training.encode import encode
 from training.encoders import choose_encoder, original_of, refuse_leak
 from training.errors import TrainingFault
 from training.handle import RunHandle
-from training.learned import distinct_texts, text_trial
+from training.learned import text_trial
 from training.registry import quantised
 from training.tune import Trial, text_scorer
 from training.variants import VARIANTS, NotExportable, Variant, make
+from training.words import texts_of
 
 MOST_LOSS = 0.005  # of nDCG@10, relative
 CLOSE = 0.95  # cosine to fp32 that is needed: search reads the vectors, too, without feedback
@@ -172,7 +173,7 @@ def _facts(found: list[Measured], best: Measured, split: str) -> dict[str, Any]:
 def _measure_all(handle: RunHandle, parent: EncoderVersion, split: str) -> list[Measured]:
     """Each variant that can be made, measured; those of before a kill are read."""
     items = ItemIndex.load(handle.catalog, parent)
-    texts = distinct_texts(items)
+    texts = texts_of(items)
     trial: Trial | None = None
     try:
         trial = text_trial(handle, items, split)

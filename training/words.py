@@ -12,6 +12,7 @@ from ranking.item_index import ItemIndex
 from ranking.personalizer import NO_TOKEN
 from ranking.text_model import load_text_model, load_tokenizer
 from ranking.types import FloatArray
+from training.encoders import original_of
 
 LENGTH = 12  # tokens of a text: of most titles, all
 SIZE = 32  # principal components of the token embeddings
@@ -41,7 +42,7 @@ def words_of(items: ItemIndex) -> Words:
     if items.encoder is None:
         nothing = np.full((len(items), LENGTH), NO_TOKEN, dtype=np.int32)
         return Words(nothing, np.zeros((0, SIZE), dtype=np.float32))
-    config = config_of(items.encoder)
+    config = config_of(original_of(items.encoder))  # a quantised one has no table of tokens
     tokenizer = load_tokenizer(config)
     tokens: list[list[int]] = tokenizer(
         texts_of(items), add_special_tokens=False, truncation=True, max_length=LENGTH
