@@ -1,7 +1,7 @@
 """Encoders made smaller for a CPU: other number formats and fewer layers, each measured.
 
-The forms are made in training/variants.py. The fastest that loses less than MOST_LOSS becomes the
-encoder that the next model is trained with on a CPU: see `choose_encoder`.
+The forms are made in training/variants.py. The fastest that keeps what the encoder is worth (see
+`Measured.keeps`) becomes the one that the next model is trained with on a CPU: `choose_encoder`.
 """
 
 import json
@@ -35,6 +35,7 @@ from training.words import texts_of
 
 MOST_LOSS = 0.005  # of nDCG@10, relative
 CLOSE = 0.95  # cosine to fp32 that is needed: search reads the vectors, too, without feedback
+SAME = 0.98  # cosine to fp32 from which a change that chance explains is taken for chance
 QUERY_TOKENS, QUERIES = 12, 100  # tokens of a query, its two special ones too; queries timed
 AT_ONCE = 512  # texts read between two looks whether the run has to stop
 PARAMETERS = ("encoder", "split")
@@ -63,6 +64,12 @@ class Measured:
         """95 % interval of the relative change, over the requests that both answered."""
         low, high = metrics.bootstrap_interval(np.array(self.ndcg) - np.array(full.ndcg))
         return low / max(full.mean_ndcg, 1e-9), high / max(full.mean_ndcg, 1e-9)
+
+    def keeps(self, full: "Measured") -> bool:
+        """Whether it stays close, and what it loses is less than MOST_LOSS or told by chance."""
+        low, high = self.interval(full)
+        by_chance = self.cosine >= SAME and low <= 0.0 <= high
+        return self.cosine >= CLOSE and (self.loss(full) < MOST_LOSS or by_chance)
 
     def row(self, full: "Measured") -> dict[str, Any]:
         """What is kept of it with an encoder."""
@@ -126,14 +133,14 @@ def _why_none(handle: RunHandle, parent: EncoderVersion, found: list[Measured]) 
 
 
 def fastest(found: list[Measured]) -> Measured | None:
-    """The fastest for a query of those that stay CLOSE and lose less than MOST_LOSS.
+    """The fastest for a query of those that keep what the encoder is worth.
 
     None if that is the encoder as it is, or nothing shows what is lost.
     """
     full = found[0]
     if not full.ndcg:
         return None
-    good = [one for one in found if one.cosine >= CLOSE and one.loss(full) < MOST_LOSS]
+    good = [one for one in found if one.keeps(full)]
     best = min(good, key=lambda one: one.query_ms)
     return None if best is full else best
 
