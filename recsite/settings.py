@@ -15,6 +15,7 @@ from environs import Env, EnvError, validate
 from kombu import Queue
 
 from recsite.faults import SetupFault
+from recsite.process_name import process_name
 
 django_stubs_ext.monkeypatch()  # so that Form[User] and the like may be said at run time
 
@@ -169,6 +170,7 @@ TEMPLATES = [
 
 DATABASES = {"default": dj_database_url.parse(DATABASE_URL, conn_health_checks=True)}
 DATABASES["default"].setdefault("OPTIONS", {})
+DATABASES["default"]["OPTIONS"].setdefault("application_name", process_name(sys.argv))
 DATABASES["default"]["OPTIONS"]["pool"] = {"min_size": 1, "max_size": 12, "timeout": 3}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 CACHES = {
@@ -285,6 +287,11 @@ CELERY_BEAT_SCHEDULE = {
         "task": "training.tasks.refresh_vectors",
         "schedule": 10.0,
         "options": {"expires": 10},
+    },
+    "run-schedules": {
+        "task": "training.tasks.run_schedules",
+        "schedule": 60.0,
+        "options": {"expires": 60},
     },
     "prepare-partitions": {
         "task": "training.tasks.prepare_partitions",

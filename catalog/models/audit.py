@@ -1,0 +1,78 @@
+"""What admins changed: written by triggers of the database, read by the audit page."""
+
+from datetime import date, datetime, timedelta
+from typing import Any, ClassVar
+
+from django.db import models
+from django.utils.timezone import get_current_timezone
+
+
+class AuditEntryQuerySet(models.QuerySet["AuditEntry"]):
+    """Reads of the audit log."""
+
+    def matching(
+        self,
+        *,
+        who: str = "",
+        kind: str = "",
+        catalog: str = "",
+        since: date | None = None,
+        until: date | None = None,
+    ) -> "AuditEntryQuerySet":
+        """The entries that fit all of this, newest first; `until` is the last day of them."""
+        found = self.order_by("-at", "-pk")
+        if who:
+            found = found.filter(who=who)
+        if kind:
+            found = found.filter(kind=kind)
+        if catalog:
+            found = found.filter(catalog=catalog)
+        if since:
+            found = found.filter(at__gte=_midnight(since))
+        if until:
+            found = found.filter(at__lt=_midnight(until + timedelta(days=1)))
+        return found
+
+
+class AuditEntry(models.Model):
+    """One change of one row: who, when, what, before and after.
+
+    Only the function `catalog_audit()` of the database writes it, called by the triggers of the
+    tables that are watched; the database refuses to change or delete an entry. It refers to nothing,
+    so that what it tells outlives what it tells of.
+    """
+
+    class Action(models.TextChoices):
+        CREATED = "created"
+        CHANGED = "changed"
+        DELETED = "deleted"
+
+    at = models.DateTimeField()
+    who = models.CharField(max_length=150)  # a username, or the name of the process
+    through = models.CharField(max_length=64)  # the process: web, manage.py promote, celery worker
+    action = models.CharField(max_length=8, choices=Action)
+    kind = models.CharField(max_length=32)  # of the thing: run, model, catalog …
+    row_id = models.CharField(max_length=64)
+    label = models.TextField()  # what people call the thing
+    catalog = models.CharField(max_length=50, blank=True)  # slug; '' = of no catalog
+    before = models.JSONField(default=dict)  # column → value; of a change, only what differs
+    after = models.JSONField(default=dict)
+
+    objects = AuditEntryQuerySet.as_manager()
+
+    class Meta:
+        indexes: ClassVar = [
+            models.Index(fields=["-at", "-id"], name="audit_newest_first"),
+            models.Index(fields=["who", "-at"], name="audit_by_who"),
+            models.Index(fields=["kind", "-at"], name="audit_by_kind"),
+        ]
+
+    @property
+    def differences(self) -> list[tuple[str, Any, Any]]:
+        """(column, before, after) of each column that the entry tells of; None = was not there."""
+        names = [*self.before, *(name for name in self.after if name not in self.before)]
+        return [(name, self.before.get(name), self.after.get(name)) for name in sorted(names)]
+
+
+def _midnight(day: date) -> datetime:
+    return datetime.combine(day, datetime.min.time(), tzinfo=get_current_timezone())
