@@ -37,9 +37,9 @@ class AuditEntryQuerySet(models.QuerySet["AuditEntry"]):
 class AuditEntry(models.Model):
     """One change of one row: who, when, what, before and after.
 
-    Only the function `catalog_audit()` of the database writes it, called by the triggers of the
-    tables that are watched; the database refuses to change or delete an entry. It refers to nothing,
-    so that what it tells outlives what it tells of.
+    Only the database's function `catalog_audit()` writes it, called by triggers of the tables that
+    are watched, and an entry cannot be changed or deleted. It refers to nothing, so that what it
+    tells outlives what it tells of.
     """
 
     class Action(models.TextChoices):

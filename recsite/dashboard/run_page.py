@@ -82,7 +82,7 @@ def live(request: HttpRequest, run_id: uuid.UUID) -> HttpResponse:
 
 
 def _find(run_id: uuid.UUID) -> TrainingRun:
-    runs = TrainingRun.objects.select_related("catalog", "created_by", "retry_of")
+    runs = TrainingRun.objects.select_related("catalog", "created_by", "retry_of", "schedule")
     return get_object_or_404(runs, pk=run_id)
 
 
