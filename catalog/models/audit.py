@@ -6,6 +6,8 @@ from typing import Any, ClassVar
 from django.db import models
 from django.utils.timezone import get_current_timezone
 
+EMPTY: tuple[Any, ...] = (None, "", {}, [])
+
 
 class AuditEntryQuerySet(models.QuerySet["AuditEntry"]):
     """Reads of the audit log."""
@@ -69,10 +71,28 @@ class AuditEntry(models.Model):
 
     @property
     def differences(self) -> list[tuple[str, Any, Any]]:
-        """(column, before, after) of each column that the entry tells of; None = was not there."""
-        names = [*self.before, *(name for name in self.after if name not in self.before)]
-        return [(name, self.before.get(name), self.after.get(name)) for name in sorted(names)]
+        """(column, before, after) of what differs; of a thing that came or went, what it held."""
+        names = sorted(self.before.keys() | self.after.keys())
+        told = [(name, self.before.get(name), self.after.get(name)) for name in names]
+        if self.action == self.Action.CHANGED:
+            return [row for whole in told for row in _parts(*whole)]
+        return [
+            (name, before, after)
+            for name, before, after in told
+            if name != "catalog_id" and (before not in EMPTY or after not in EMPTY)
+        ]
 
 
 def _midnight(day: date) -> datetime:
     return datetime.combine(day, datetime.min.time(), tzinfo=get_current_timezone())
+
+
+def _parts(name: str, before: Any, after: Any) -> list[tuple[str, Any, Any]]:
+    """Of two JSON objects, the entries that differ; anything else as it is."""
+    if not (isinstance(before, dict) and isinstance(after, dict)):
+        return [(name, before, after)]
+    return [
+        (f"{name}, {key}", before.get(key), after.get(key))
+        for key in sorted(before.keys() | after.keys())
+        if before.get(key) != after.get(key)
+    ]

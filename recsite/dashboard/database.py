@@ -127,7 +127,10 @@ def database() -> Database:
 def _indexes() -> list[VectorIndex]:
     rows = _rows(VECTOR_INDEXES)
     names = {f"{INDEX}{version.pk}": str(version) for version in EncoderVersion.objects.all()}
-    return [VectorIndex(*row, names.get(row[0], "")) for row in rows]
+    return [
+        VectorIndex(name, size, is_valid, scans, method, names.get(name, ""))
+        for name, size, is_valid, scans, method in rows
+    ]
 
 
 def _rows(sql: str, *values: Any) -> list[tuple[Any, ...]]:

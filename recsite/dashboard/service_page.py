@@ -76,5 +76,5 @@ def _leases() -> list[LeaseRow]:
             (moment - (run.heartbeat_at or run.created_at)).total_seconds(),
             ((run.lease_expires_at or moment) - moment).total_seconds(),
         )
-        for run in held.order_by("started_at")
+        for run in held.order_by("started_at", "created_at")
     ]

@@ -1,9 +1,10 @@
 """manage.py export_audit: the audit log as CSV, as the dashboard's download."""
 
 import datetime
+from argparse import ArgumentTypeError
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import BaseCommand, CommandParser
 
 from catalog.models import AuditEntry
 from recsite import audit_file
@@ -30,4 +31,4 @@ def _day(text: str) -> datetime.date:
     try:
         return datetime.date.fromisoformat(text)
     except ValueError:
-        raise CommandError(f"{text!r} is no day like 2026-01-31.") from None
+        raise ArgumentTypeError(f"{text!r} is no day like 2026-01-31") from None
