@@ -3,7 +3,7 @@
 from datetime import date, datetime, timedelta
 from typing import Any, ClassVar
 
-from django.db import models
+from django.db import connection, models
 from django.utils.timezone import get_current_timezone
 
 EMPTY: tuple[Any, ...] = (None, "", {}, [])
@@ -34,6 +34,20 @@ class AuditEntryQuerySet(models.QuerySet["AuditEntry"]):
         if until:
             found = found.filter(at__lt=_midnight(until + timedelta(days=1)))
         return found
+
+    def known(self, column: str) -> list[str]:
+        """What stands in an indexed column, `who` or `kind`; a few looks however many entries.
+
+        PostgreSQL reads every row for a DISTINCT; this jumps from each value to the next one.
+        """
+        table, name = self.model._meta.db_table, connection.ops.quote_name(column)
+        with connection.cursor() as cursor:
+            cursor.execute(
+                f"WITH RECURSIVE found AS (SELECT min({name}) AS value FROM {table} UNION ALL "
+                f"SELECT (SELECT min({name}) FROM {table} WHERE {name} > found.value) FROM found "
+                "WHERE found.value IS NOT NULL) SELECT value FROM found WHERE value IS NOT NULL"
+            )
+            return [value for (value,) in cursor.fetchall()]
 
 
 class AuditEntry(models.Model):

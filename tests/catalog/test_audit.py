@@ -128,6 +128,8 @@ class TestMatching:
         today = timezone.localdate()
         tomorrow = today + datetime.timedelta(days=1)
         found = AuditEntry.objects.matching
+        assert AuditEntry.objects.known("who") == ["boss", "olga"]
+        assert AuditEntry.objects.known("kind") == ["catalog"]
         assert [entry.who for entry in found()] == ["boss", "olga"]
         assert found(who="olga").count() == 1
         assert found(kind="catalog", since=today, until=today).count() == 2
