@@ -2,12 +2,12 @@
 
 import os
 import shutil
-import time
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Lock
 
 from django.conf import settings
+
+from recsite.fresh import Fresh
 
 FRESH_FOR = 60.0  # seconds; walking through many bundles takes a while
 
@@ -36,26 +36,6 @@ class Disk:
         return self.free < 0.05 * self.total
 
 
-class _Measure:
-    """Walks through the folders once a minute, whoever asks."""
-
-    def __init__(self) -> None:
-        self._lock = Lock()
-        self._seen_at = 0.0  # seconds, monotonic
-        self._seen: Disk | None = None
-
-    def now(self) -> Disk:
-        """The last figures, or new ones."""
-        with self._lock:
-            if self._seen is None or time.monotonic() - self._seen_at > FRESH_FOR:
-                self._seen = look()
-                self._seen_at = time.monotonic()
-            return self._seen
-
-
-measure = _Measure()
-
-
 def look() -> Disk:
     """Add up the files of each folder; one that is not there yet is empty."""
     places = {
@@ -81,3 +61,6 @@ def _size(path: Path) -> int:
         return path.lstat().st_size
     except OSError:  # somebody tidies at this moment
         return 0
+
+
+measure = Fresh(look, FRESH_FOR)

@@ -4,10 +4,8 @@ Asking takes up to a second, so no page waits for it: the services page fetches 
 whoever asks within a few seconds gets the same answer.
 """
 
-import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from threading import Lock
 from typing import Any
 
 import kombu
@@ -17,6 +15,7 @@ from kombu.exceptions import ChannelError
 
 from recsite import health
 from recsite.celery import app
+from recsite.fresh import Fresh
 from recsite.health import BROKER_FAULTS, BROKER_TIMEOUT, FRESH_FOR, WORKER_TIMEOUT, Part
 
 QUESTIONS = ("stats", "active", "active_queues")  # of Celery's remote control
@@ -49,26 +48,6 @@ class Backstage:
         """Queues that no worker takes from."""
         served = {name for worker in self.workers for name in worker.queues}
         return [name for name in self.queues if name not in served]
-
-
-class _Watch:
-    """One look every few seconds, whoever asks."""
-
-    def __init__(self) -> None:
-        self._lock = Lock()
-        self._seen_at = 0.0  # seconds, monotonic
-        self._seen: Backstage | None = None
-
-    def now(self) -> Backstage:
-        """The last look, or a new one, which takes about a second."""
-        with self._lock:
-            if self._seen is None or time.monotonic() - self._seen_at > FRESH_FOR:
-                self._seen = look()
-                self._seen_at = time.monotonic()
-            return self._seen
-
-
-watch = _Watch()
 
 
 def look() -> Backstage:
@@ -120,3 +99,6 @@ def _ask(question: str) -> dict[str, Any]:
     for answer in answers or ():
         found |= answer
     return found
+
+
+watch = Fresh(look, FRESH_FOR)

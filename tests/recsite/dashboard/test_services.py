@@ -15,6 +15,7 @@ from ranking.encoder_store import ensure_vector_index
 from recsite.dashboard import disk, workers
 from recsite.dashboard.database import database
 from recsite.dashboard.workers import Backstage, Worker
+from recsite.fresh import Fresh
 from recsite.health import Part
 from training.models import TrainingRun
 
@@ -34,12 +35,13 @@ ANSWERS: dict[str, Any] = {
 
 @pytest.fixture(autouse=True)
 def fresh(monkeypatch: pytest.MonkeyPatch, empty_cache: None) -> None:
-    monkeypatch.setattr(workers, "watch", workers._Watch())
-    monkeypatch.setattr(disk, "measure", disk._Measure())
+    """Nothing is known from another test, and no worker is asked."""
+    monkeypatch.setattr(disk, "measure", Fresh(disk.look, 60.0))
+    seen(monkeypatch, BUSY)
 
 
 def seen(monkeypatch: pytest.MonkeyPatch, backstage: Backstage) -> None:
-    monkeypatch.setattr(workers, "look", lambda: backstage)
+    monkeypatch.setattr(workers, "watch", Fresh(lambda: backstage, 60.0))
 
 
 class TestPage:
@@ -49,16 +51,13 @@ class TestPage:
         def forbidden() -> Backstage:
             raise AssertionError("the page must not wait for workers")
 
-        monkeypatch.setattr(workers, "look", forbidden)
+        monkeypatch.setattr(workers, "watch", Fresh(forbidden, 60.0))
         with django_assert_max_num_queries(8):
             text = staff.get(PAGE).content.decode()
         assert f'hx-get="{NOW}" hx-trigger="load"' in text
         assert "No run is going on." in text
 
-    def test_workers_and_queues(
-        self, staff: Client, shop: Catalog, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        seen(monkeypatch, BUSY)
+    def test_workers_and_queues(self, staff: Client, shop: Catalog) -> None:
         TrainingRun.objects.create(catalog=shop, kind="train")
         for address in (NOW, f"{PAGE}?now=1"):  # the fragment, and the page without scripts
             text = staff.get(address).content.decode()
@@ -74,7 +73,6 @@ class TestPage:
         text = staff.get(NOW).content.decode()
         assert "No worker answers. Start one" in text
         assert "unknown" in text
-        monkeypatch.setattr(workers, "watch", workers._Watch())
         seen(monkeypatch, Backstage(Part(False, "The broker cannot be reached: refused.")))
         text = staff.get(NOW).content.decode()
         assert "The broker cannot be reached: refused." in text
@@ -121,11 +119,6 @@ class TestLook:
         assert not found.broker.ready
         assert "cannot be reached" in found.broker.detail
         assert (found.queues, found.workers) == ({}, [])
-
-    def test_one_look_for_all_who_ask_at_once(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        looks = iter([BUSY])  # a second look would find nothing
-        monkeypatch.setattr(workers, "look", lambda: next(looks))
-        assert workers.watch.now() is workers.watch.now()
 
 
 class TestDatabase:
