@@ -1,11 +1,12 @@
 """The dashboard: which role each route needs, and what a person without it gets."""
 
 import uuid
+from importlib import import_module
 from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 from django.test import Client
 from django.urls import reverse
 
@@ -182,6 +183,17 @@ class TestSetRole:
         assert capsys.readouterr().out == "ada: operator\n"
         with pytest.raises(CommandError, match="There is no account 'bob'"):
             call_command("set_role", "bob", "viewer")
+
+
+def test_who_was_staff_before_there_were_roles_is_an_admin(db: None) -> None:
+    migration = import_module("catalog.migrations.0006_roles_and_audit")
+    User.objects.create_user("chief", is_staff=True)
+    User.objects.create_user("boss", is_superuser=True)
+    User.objects.create_user("ada")
+    with connection.cursor() as cursor:
+        cursor.execute(migration.KEEP_STAFF)
+    kept = User.objects.order_by("username").values_list("username", "role", "is_staff")
+    assert list(kept) == [("ada", "", False), ("boss", "admin", True), ("chief", "admin", True)]
 
 
 class TestPeople:
