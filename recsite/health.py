@@ -1,9 +1,7 @@
 """What is ready and what is not: database, broker, worker, encoder, and each catalog."""
 
-import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from threading import Lock
 from typing import Any
 
 import kombu
@@ -16,6 +14,7 @@ from redis.exceptions import RedisError
 
 from catalog.models import Catalog, EncoderVersion, Item, ItemVector, LoadState
 from recsite.celery import app
+from recsite.fresh import Fresh
 
 BROKER_TIMEOUT = 0.5  # seconds
 WORKER_TIMEOUT = 0.7  # seconds; a worker's main process answers a ping within milliseconds
@@ -56,17 +55,11 @@ class _Backstage:
     """Broker and workers, looked at once every few seconds whoever asks."""
 
     def __init__(self) -> None:
-        self._lock = Lock()
-        self._seen_at = 0.0  # seconds, monotonic
-        self._parts: dict[str, Part] = {}
+        self._fresh = Fresh(self._look, FRESH_FOR)
 
     def parts(self) -> dict[str, Part]:
         """`broker` and `worker`."""
-        with self._lock:
-            if not self._parts or time.monotonic() - self._seen_at > FRESH_FOR:
-                self._parts = self._look()
-                self._seen_at = time.monotonic()
-            return self._parts
+        return self._fresh.now()
 
     def _look(self) -> dict[str, Part]:
         broker = broker_part()

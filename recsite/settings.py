@@ -17,6 +17,7 @@ from kombu import Queue
 from ranking.encoder_files import DTYPES, POOLINGS, check_folder, looks_like_path
 from ranking.errors import RankingFault
 from recsite.faults import SetupFault
+from recsite.process_name import process_name
 
 django_stubs_ext.monkeypatch()  # so that Form[User] and the like may be said at run time
 
@@ -177,6 +178,7 @@ TEMPLATES = [
 
 DATABASES = {"default": dj_database_url.parse(DATABASE_URL, conn_health_checks=True)}
 DATABASES["default"].setdefault("OPTIONS", {})
+DATABASES["default"]["OPTIONS"].setdefault("application_name", process_name(sys.argv))
 DATABASES["default"]["OPTIONS"]["pool"] = {"min_size": 1, "max_size": 12, "timeout": 3}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 CACHES = {
@@ -293,6 +295,11 @@ CELERY_BEAT_SCHEDULE = {
         "task": "training.tasks.refresh_vectors",
         "schedule": 10.0,
         "options": {"expires": 10},
+    },
+    "run-schedules": {
+        "task": "training.tasks.run_schedules",
+        "schedule": 60.0,
+        "options": {"expires": 60},
     },
     "prepare-partitions": {
         "task": "training.tasks.prepare_partitions",

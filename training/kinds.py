@@ -12,6 +12,7 @@ from training.models import TrainingRun
 from training.pretrain import pretrain
 from training.quantize import quantize
 from training.registry import promote_if_first, register
+from training.schedules import promote_if_allowed
 from training.train import train
 
 
@@ -24,6 +25,8 @@ def train_and_register(handle: RunHandle) -> None:
         handle.log(f"Registered {bundle_id}.")
         if handle.parameters.get("promote_if_first", True) and promote_if_first(version):
             handle.log("It is live: the first model of this catalog.")
+        elif run.schedule is not None:
+            handle.log(promote_if_allowed(version, run.schedule))
 
 
 def encode_and_record(handle: RunHandle) -> None:

@@ -13,7 +13,7 @@ from django.core.cache import cache
 from django.db.models.functions import Now
 
 from catalog.models import Catalog, EncoderVersion, User
-from training.models import RunState, TrainingRun, TrainingRunQuerySet
+from training.models import RunState, Schedule, TrainingRun, TrainingRunQuerySet
 from training.registry import encoder_of_live
 from training.runs import create_run
 
@@ -35,13 +35,15 @@ def refresh_if_needed(catalog: Catalog) -> TrainingRun | None:
     if not has_unencoded_items(catalog):
         cache.set(seen, state, LOOK_AGAIN)
         return None
-    return _create(catalog, None)
+    return _create(catalog)
 
 
-def refresh_now(catalog: Catalog, user: User | None = None) -> TrainingRun:
+def refresh_now(
+    catalog: Catalog, user: User | None = None, schedule: Schedule | None = None
+) -> TrainingRun:
     """Queue an encode run because somebody asked; or return the one that is going on."""
     going_on = _encode_runs(catalog).going_on().order_by("created_at").first()
-    return going_on or _create(catalog, user)
+    return going_on or _create(catalog, user, schedule)
 
 
 def has_unencoded_items(catalog: Catalog) -> bool:
@@ -78,6 +80,8 @@ def _encode_runs(catalog: Catalog) -> TrainingRunQuerySet:
     return TrainingRun.objects.filter(catalog=catalog, kind=TrainingRun.Kind.ENCODE)
 
 
-def _create(catalog: Catalog, user: User | None) -> TrainingRun:
+def _create(
+    catalog: Catalog, user: User | None = None, schedule: Schedule | None = None
+) -> TrainingRun:
     parameters = {"encoder": encoder_settings(catalog)}
-    return create_run(catalog, TrainingRun.Kind.ENCODE, parameters, user)
+    return create_run(catalog, TrainingRun.Kind.ENCODE, parameters, user, schedule=schedule)

@@ -24,7 +24,7 @@ from kombu.exceptions import OperationalError as BrokerAway
 from catalog.models import Catalog, User
 from training.errors import TrainingFault
 from training.leases import Lease, claim
-from training.models import RunLogLine, RunState, TrainingRun, TrainingRunQuerySet
+from training.models import RunLogLine, RunState, Schedule, TrainingRun, TrainingRunQuerySet
 
 logger = logging.getLogger(__name__)
 
@@ -40,9 +40,10 @@ def create_run(
     user: User | None = None,
     seed: int = 1,
     retry_of: TrainingRun | None = None,
+    schedule: Schedule | None = None,
 ) -> TrainingRun:
     """Queue a run and, once the transaction is through, tell a worker."""
-    run = _insert(catalog, kind, parameters, user, seed, retry_of)
+    run = _insert(catalog, kind, parameters, user, seed, retry_of, schedule)
     transaction.on_commit(lambda: wake(run))
     return run
 
@@ -62,7 +63,7 @@ def create_claimed(
         Another run of this kind is going on in this catalog.
     """
     with transaction.atomic():
-        run = _insert(catalog, kind, parameters, None, seed, None)
+        run = _insert(catalog, kind, parameters, None, seed)
         lease = claim(run.pk, owner)
         if lease is None:
             raise TrainingFault(
@@ -76,12 +77,11 @@ def create_claimed(
 
 def wake(run: TrainingRun) -> bool:
     """Tell the workers that this run waits; False if the broker is away and it goes on waiting."""
-    queue = "fast" if run.kind == TrainingRun.Kind.ENCODE else "training"
     try:
         current_app.send_task(
             WAKE_TASK,
             args=[str(run.pk)],
-            queue=queue,
+            queue=queue_of(run.kind),
             expires=WAKE_EXPIRES,
             retry=False,
             ignore_result=True,
@@ -90,6 +90,11 @@ def wake(run: TrainingRun) -> bool:
         logger.warning("The broker is away (%s); run %s waits for the next sweep.", fault, run.pk)
         return False
     return True
+
+
+def queue_of(kind: str) -> str:
+    """The queue whose workers carry out runs of this kind."""
+    return "fast" if kind == TrainingRun.Kind.ENCODE else "training"
 
 
 def cancel(run: TrainingRun, by: str) -> bool:
@@ -169,7 +174,8 @@ def _insert(
     parameters: Mapping[str, Any] | None,
     user: User | None,
     seed: int,
-    retry_of: TrainingRun | None,
+    retry_of: TrainingRun | None = None,
+    schedule: Schedule | None = None,
 ) -> TrainingRun:
     return TrainingRun.objects.create(
         catalog=catalog,
@@ -178,6 +184,7 @@ def _insert(
         created_by=user,
         seed=seed,
         retry_of=retry_of,
+        schedule=schedule,
     )
 
 

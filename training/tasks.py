@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from catalog.events import ensure_months
 from catalog.models import Catalog
-from training import refresh, registry, runs, watcher
+from training import refresh, registry, runs, schedules, watcher
 
 
 @shared_task(name=runs.WAKE_TASK)
@@ -31,6 +31,12 @@ def refresh_vectors(catalog_id: int | None = None) -> None:
     chosen = Catalog.objects.all() if catalog_id is None else Catalog.objects.filter(pk=catalog_id)
     for catalog in chosen:
         refresh.refresh_if_needed(catalog)
+
+
+@shared_task
+def run_schedules() -> None:
+    """Start what the schedules say is due."""
+    schedules.run_due()
 
 
 @shared_task

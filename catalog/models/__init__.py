@@ -1,5 +1,6 @@
 """What is stored: catalogs, items, their vectors and offers, people, interactions, slates."""
 
+from catalog.models.audit import AuditEntry, AuditEntryQuerySet
 from catalog.models.behaviour import Interaction, InteractionQuerySet, SlateLog
 from catalog.models.catalogs import (
     EVENT_WEIGHTS,
@@ -18,11 +19,13 @@ from catalog.models.items import (
     Offer,
     OfferQuerySet,
 )
-from catalog.models.people import Follow, User
+from catalog.models.people import Follow, Role, User
 
 __all__ = [
     "EVENT_WEIGHTS",
     "ApiKey",
+    "AuditEntry",
+    "AuditEntryQuerySet",
     "Catalog",
     "CatalogQuerySet",
     "EncoderVersion",
@@ -37,6 +40,7 @@ __all__ = [
     "LoadState",
     "Offer",
     "OfferQuerySet",
+    "Role",
     "SlateLog",
     "User",
 ]

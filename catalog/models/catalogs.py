@@ -62,6 +62,8 @@ class Catalog(models.Model):
     diversity = models.FloatField(default=0.1)  # λ of MMR: 0 = by score alone, 1 = by novelty alone
     is_simulated = models.BooleanField(default=False)  # its people are made up; pages say so
     about = models.TextField(blank=True)  # origin and licence of the data
+    # Whether a training that a schedule started may go live by itself, if its gate is green.
+    auto_promote = models.BooleanField(default=False, db_default=False)
     # The one place where training meets serving; '' = no bundle yet: encoder and popularity answer.
     live_bundle = models.CharField(max_length=80, blank=True, default="")
     # Bumped when items or vectors change, so that every process refreshes its index.

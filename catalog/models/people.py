@@ -9,6 +9,19 @@ from django.db.models import Q
 from catalog.models.catalogs import Catalog
 
 
+class Role(models.TextChoices):
+    """What a member of staff may do on the dashboard, from the least to the most."""
+
+    VIEWER = "viewer"  # sees everything, changes nothing
+    OPERATOR = "operator"  # runs, imports, promotes where the gate is green, rolls back
+    ADMIN = "admin"  # forces, deletes, edits rules, weights and schedules, gives roles
+
+    def includes(self, other: "Role") -> bool:
+        """Whether this role may do what the other one may."""
+        order = list(Role)
+        return order.index(self) >= order.index(other)
+
+
 class User(AbstractUser):
     """A person: a member, a guest, or somebody whose history was imported.
 
@@ -20,9 +33,17 @@ class User(AbstractUser):
     is_guest = models.BooleanField(default=False)
     is_simulated = models.BooleanField(default=False)
     attributes = models.JSONField(default=dict, blank=True)
+    # '' = not staff. Written by catalog/roles.py; read it through `staff_role`.
+    role = models.CharField(max_length=16, choices=Role, blank=True, default="", db_default="")
 
     class Meta(AbstractUser.Meta):
         constraints: ClassVar = [
+            models.CheckConstraint(
+                condition=Q(role__in=["", *Role.values]), name="user_role_known"
+            ),
+            models.CheckConstraint(
+                condition=Q(role="") | Q(is_staff=True), name="user_role_is_for_staff"
+            ),
             models.CheckConstraint(
                 condition=Q(external_id__isnull=True) | ~Q(external_id=""),
                 name="user_external_id_not_empty",
@@ -35,6 +56,29 @@ class User(AbstractUser):
         if self.is_guest:
             return "Guest"
         return self.external_id or self.username
+
+    @property
+    def staff_role(self) -> Role | None:
+        """The role on the dashboard; None for people who are not staff."""
+        if self.is_superuser:
+            return Role.ADMIN
+        if not self.is_staff:
+            return None
+        return Role(self.role) if self.role else Role.VIEWER
+
+    def has_role(self, role: Role) -> bool:
+        """Whether this person may do what the role may."""
+        return self.staff_role is not None and self.staff_role.includes(role)
+
+    @property
+    def may_operate(self) -> bool:
+        """For templates: whether buttons of an operator are shown."""
+        return self.has_role(Role.OPERATOR)
+
+    @property
+    def may_administer(self) -> bool:
+        """For templates: whether buttons of an admin are shown."""
+        return self.has_role(Role.ADMIN)
 
 
 class Follow(models.Model):

@@ -8,7 +8,8 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.views.decorators.http import require_POST
 
-from recsite.dashboard.access import locked_catalog, staff_only, staff_user
+from catalog.models import Role
+from recsite.dashboard.access import locked_catalog, needs, staff_user
 from training import runs
 from training.errors import TrainingFault
 from training.models import TrainingRun
@@ -22,7 +23,7 @@ FIELDS = {  # kind of run → the fields of its form, which are parameters of th
 }
 
 
-@staff_only
+@needs(Role.OPERATOR)
 @require_POST
 @transaction.atomic
 def start(request: HttpRequest, slug: str, kind: str) -> HttpResponse:
@@ -39,7 +40,7 @@ def start(request: HttpRequest, slug: str, kind: str) -> HttpResponse:
     return redirect("dashboard:run", run.pk)
 
 
-@staff_only
+@needs(Role.OPERATOR)
 @require_POST
 @transaction.atomic
 def refresh(request: HttpRequest, slug: str) -> HttpResponse:
@@ -48,7 +49,7 @@ def refresh(request: HttpRequest, slug: str) -> HttpResponse:
     return redirect("dashboard:run", run.pk)
 
 
-@staff_only
+@needs(Role.OPERATOR)
 @require_POST
 def cancel(request: HttpRequest, run_id: uuid.UUID) -> HttpResponse:
     """Ask for the end of a run."""
@@ -58,7 +59,7 @@ def cancel(request: HttpRequest, run_id: uuid.UUID) -> HttpResponse:
     return redirect("dashboard:run", run.pk)
 
 
-@staff_only
+@needs(Role.OPERATOR)
 @require_POST
 @transaction.atomic
 def retry(request: HttpRequest, run_id: uuid.UUID) -> HttpResponse:

@@ -10,9 +10,9 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_GET, require_http_methods
 
-from catalog.models import Catalog, EncoderVersion
+from catalog.models import Catalog, EncoderVersion, Role
 from ranking.bundle import bundle_exists
-from recsite.dashboard.access import locked_catalog, staff_only, staff_user
+from recsite.dashboard.access import locked_catalog, needs, require, staff_user
 from training import registry
 from training.errors import TrainingFault
 from training.models import ModelVersion
@@ -83,7 +83,7 @@ class Learned:
         return self.version.way not in registry.QUANTISED
 
 
-@staff_only
+@needs(Role.VIEWER)
 @require_GET
 def catalogs(request: HttpRequest) -> HttpResponse:
     """The catalogs; straight to the models if there is only one."""
@@ -93,7 +93,7 @@ def catalogs(request: HttpRequest) -> HttpResponse:
     return render(request, "dashboard/models.html", {"tab": "models", "catalogs": rows})
 
 
-@staff_only
+@needs(Role.VIEWER)
 @require_GET
 def page(request: HttpRequest, slug: str) -> HttpResponse:
     """The models of one catalog, newest first."""
@@ -125,13 +125,15 @@ def page(request: HttpRequest, slug: str) -> HttpResponse:
     )
 
 
-@staff_only
+@needs(Role.VIEWER, to_send=Role.OPERATOR)
 @require_http_methods(["GET", "POST"])
 def promote_page(request: HttpRequest, slug: str, bundle_id: str) -> HttpResponse:
     """What would change, the whole gate, and the form; sending it promotes."""
     catalog = get_object_or_404(Catalog, slug=slug)
     version = get_object_or_404(ModelVersion, catalog=catalog, bundle_id=bundle_id)
     fault = ""
+    if "force" in request.POST:
+        require(request, Role.ADMIN)
     if request.method == "POST":
         try:
             registry.promote(
@@ -157,7 +159,7 @@ def promote_page(request: HttpRequest, slug: str, bundle_id: str) -> HttpRespons
     return render(request, "dashboard/promote.html", context, status=422 if fault else 200)
 
 
-@staff_only
+@needs(Role.VIEWER, to_send=Role.OPERATOR)
 @require_http_methods(["GET", "POST"])
 @transaction.atomic
 def roll_back_page(request: HttpRequest, slug: str) -> HttpResponse:

@@ -8,10 +8,10 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
-from catalog.models import Catalog
+from catalog.models import Catalog, Role
 from recsite import health
 from recsite.dashboard import attention
-from recsite.dashboard.access import staff_only
+from recsite.dashboard.access import needs
 from recsite.dashboard.activity import Activity, activity_of
 from recsite.health import CatalogHealth
 from training.models import ModelVersion, Promotion, RunState, TrainingRun
@@ -41,7 +41,7 @@ class CatalogPanel:
         return next(trains, None)
 
 
-@staff_only
+@needs(Role.VIEWER)
 @require_GET
 def page(request: HttpRequest) -> HttpResponse:
     """Everything at a glance."""

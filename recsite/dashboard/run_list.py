@@ -5,9 +5,9 @@ from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
-from catalog.models import Catalog
+from catalog.models import Catalog, Role
 from recsite import health
-from recsite.dashboard.access import staff_only
+from recsite.dashboard.access import needs
 from recsite.dashboard.run_page import STOP_POLLING
 from training.models import RunState, TrainingRun, TrainingRunQuerySet
 
@@ -15,7 +15,7 @@ RUNS_A_PAGE = 25
 FILTERS = ("catalog", "kind", "state")
 
 
-@staff_only
+@needs(Role.VIEWER)
 @require_GET
 def page(request: HttpRequest) -> HttpResponse:
     """The list; htmx asks for its rows alone, again and again while one of them is on its way."""

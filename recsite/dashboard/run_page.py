@@ -7,8 +7,9 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_GET
 
+from catalog.models import Role
 from recsite import health
-from recsite.dashboard.access import staff_only
+from recsite.dashboard.access import needs
 from recsite.dashboard.charts import Chart, curve_charts
 from training.models import ModelVersion, RunLogLine, RunState, TrainingRun
 
@@ -60,7 +61,7 @@ class Live:
         )
 
 
-@staff_only
+@needs(Role.VIEWER)
 @require_GET
 def page(request: HttpRequest, run_id: uuid.UUID) -> HttpResponse:
     """The whole page."""
@@ -69,7 +70,7 @@ def page(request: HttpRequest, run_id: uuid.UUID) -> HttpResponse:
     return render(request, "dashboard/run.html", context)
 
 
-@staff_only
+@needs(Role.VIEWER)
 @require_GET
 def live(request: HttpRequest, run_id: uuid.UUID) -> HttpResponse:
     """The live part alone; nothing if the page shows it already, a last time if it is over."""
@@ -81,7 +82,7 @@ def live(request: HttpRequest, run_id: uuid.UUID) -> HttpResponse:
 
 
 def _find(run_id: uuid.UUID) -> TrainingRun:
-    runs = TrainingRun.objects.select_related("catalog", "created_by", "retry_of")
+    runs = TrainingRun.objects.select_related("catalog", "created_by", "retry_of", "schedule")
     return get_object_or_404(runs, pk=run_id)
 
 

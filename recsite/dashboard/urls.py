@@ -2,7 +2,17 @@
 
 from django.urls import path
 
-from recsite.dashboard import actions, model_pages, overview, run_list, run_page
+from recsite.dashboard import (
+    actions,
+    audit_page,
+    model_pages,
+    overview,
+    people_page,
+    run_list,
+    run_page,
+    schedule_pages,
+    service_page,
+)
 
 urlpatterns = [
     path("", overview.page, name="overview"),
@@ -20,4 +30,16 @@ urlpatterns = [
     path("models/<slug:slug>/", model_pages.page, name="catalog-models"),
     path("models/<slug:slug>/roll-back/", model_pages.roll_back_page, name="roll-back"),
     path("models/<slug:slug>/<str:bundle_id>/", model_pages.promote_page, name="promote"),
+    path("schedules/", schedule_pages.page, name="schedules"),
+    path("schedules/add/", schedule_pages.add, name="schedule-add"),
+    path("schedules/<int:schedule_id>/", schedule_pages.edit, name="schedule"),
+    path("schedules/<int:schedule_id>/pause/", schedule_pages.pause, name="schedule-pause"),
+    path("schedules/<int:schedule_id>/resume/", schedule_pages.resume, name="schedule-resume"),
+    path("schedules/<int:schedule_id>/delete/", schedule_pages.delete, name="schedule-delete"),
+    path("catalogs/<slug:slug>/auto-promote/", schedule_pages.auto_promote, name="auto-promote"),
+    path("services/", service_page.page, name="services"),
+    path("services/now/", service_page.now, name="services-now"),
+    path("audit/", audit_page.page, name="audit"),
+    path("audit.csv", audit_page.download, name="audit-csv"),
+    path("people/", people_page.page, name="people"),
 ]

@@ -79,3 +79,9 @@ def plain(value: Any) -> str:
 def bundle_time(bundle_id: str) -> str:
     """The part of a bundle id that tells bundles of one catalog apart."""
     return "-".join(bundle_id.rsplit("-", 2)[1:])
+
+
+@register.filter
+def words(column: str) -> str:
+    """The name of a column for people: live_bundle → live bundle, catalog_id → catalog."""
+    return column.removesuffix("_id").replace("_", " ")

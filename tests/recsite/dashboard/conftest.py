@@ -7,7 +7,7 @@ import pytest
 from celery import current_app
 from django.test import Client
 
-from catalog.models import Catalog, User
+from catalog.models import Catalog, Role, User
 from recsite import health
 from tests.recsite.dashboard.pages import READY
 
@@ -27,7 +27,7 @@ def shop() -> Catalog:
 
 @pytest.fixture
 def admin() -> User:
-    return User.objects.create_user("admin", is_staff=True)
+    return User.objects.create_user("admin", is_staff=True, role=Role.ADMIN)
 
 
 @pytest.fixture

@@ -135,7 +135,7 @@ class TestButtons:
         monkeypatch.setattr(current_app, "send_task", away)
         monkeypatch.setattr(health.backstage, "parts", lambda: AWAY)
         Catalog.objects.create(slug="shop", name="Larder", item_kind="product")
-        client.force_login(User.objects.create_user("admin", is_staff=True))
+        client.force_login(User.objects.create_user("admin", is_staff=True, role="admin"))
         answer = client.post(reverse("dashboard:train", args=["shop"]), follow=True)
         assert "It waits. The broker cannot be reached: refused." in answer.content.decode()
 

@@ -1,0 +1,66 @@
+"""What lies on the disk, by folder, and how much room is left."""
+
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from django.conf import settings
+
+from recsite.fresh import Fresh
+
+FRESH_FOR = 60.0  # seconds; walking through many bundles takes a while
+
+
+@dataclass(frozen=True)
+class Folder:
+    """One folder of var/."""
+
+    name: str
+    path: str
+    size: int  # bytes
+    files: int
+
+
+@dataclass(frozen=True)
+class Disk:
+    """The folders, and the file system that they lie on."""
+
+    folders: list[Folder]
+    total: int  # bytes
+    free: int
+
+    @property
+    def is_nearly_full(self) -> bool:
+        """Whether a training may run out of room."""
+        return self.free < 0.05 * self.total
+
+
+def look() -> Disk:
+    """Add up the files of each folder; one that is not there yet is empty."""
+    places = {
+        "Bundles": settings.BUNDLE_DIR,
+        "Snapshots": settings.SNAPSHOT_DIR,
+        "Encoders": settings.ENCODER_DIR,
+        "Runs": settings.RUN_DIR,
+        "Import reports": settings.IMPORT_REPORT_DIR,
+    }
+    var = Path(settings.VAR_DIR)
+    usage = shutil.disk_usage(next(path for path in (var, *var.parents) if path.exists()))
+    folders = [_folder(name, Path(path)) for name, path in places.items()]
+    return Disk(folders, usage.total, usage.free)
+
+
+def _folder(name: str, path: Path) -> Folder:
+    sizes = [_size(Path(folder) / file) for folder, _, files in os.walk(path) for file in files]
+    return Folder(name, str(path), sum(sizes), len(sizes))
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.lstat().st_size
+    except OSError:  # somebody tidies at this moment
+        return 0
+
+
+measure = Fresh(look, FRESH_FOR)
