@@ -17,8 +17,8 @@ from ranking.user_tower import UserTower, all_item_vectors
 from training.fit_ranker import RankerLimits, fit_ranker
 from training.fit_tower import TowerTraining, fit_tower
 from training.handle import RunHandle
+from training.recipes import choose_recipes
 from training.splits import Split
-from training.tune import choose_recipes
 
 
 @dataclass(frozen=True)

@@ -21,8 +21,8 @@ from training.fit_network import NetworkTraining, fit_network, ndcg_of
 from training.fit_personal import PersonalTraining, fit_personalizer
 from training.handle import RunHandle
 from training.negatives import fold_examples
+from training.scoring import greedy_shares, slate_ndcg
 from training.splits import QUERY, Split, drawn
-from training.tune import greedy_shares, slate_ndcg
 
 REQUESTS = 9_600  # the ranker's examples, from all folds together
 VALIDATION_REQUESTS = 2_000

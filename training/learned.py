@@ -17,10 +17,10 @@ from training.checkpoint import Standing
 from training.encode import encode
 from training.errors import TrainingFault
 from training.handle import RunHandle
+from training.scoring import FoldRequests, text_scorer
 from training.snapshot import read_log, take_snapshot
 from training.splits import make_split
 from training.text_training import TextTraining
-from training.tune import Trial, text_scorer
 
 Wanted = TypeVar("Wanted")
 TOLD = ("encoder", "split")  # parameters of every run that trains an encoder
@@ -124,4 +124,4 @@ def text_ndcg(
     log = read_log(take_snapshot(catalog), items, catalog)
     fold = make_split(split_name, log, catalog).valid
     state = bare_state(items, catalog)
-    return Trial(state, log, fold, handle.seed).each(text_scorer(state))
+    return FoldRequests(state, log, fold, handle.seed).each(text_scorer(state))

@@ -1,61 +1,28 @@
-"""Hyperparameter search: which recipe of a table of neighbours finds best what people pick next."""
+"""Scorers asked what people picked next: nDCG@10 of one, of a sum, of a slate; shares of a sum."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ranking.ease import Ease
 from ranking.features import recent_rows
 from ranking.filters import allowed_items
 from ranking.neighbours import Neighbours
 from ranking.pipeline import Trace, rank
 from ranking.rerank import diversify
 from ranking.sources.similar import similar
+from ranking.sources.tower import tower
 from ranking.sources.union import LOOK_BACK
-from ranking.state import RankingState, Recipe, usual_recipes
+from ranking.state import RankingState
 from ranking.types import FloatArray, IntArray, InteractionLog, Query, UserContext
 from training import metrics
-from training.handle import RunHandle
 from training.splits import QUERY, Fold, PastRequest, context_of, drawn
 
 REQUESTS = 1_000  # of the validation fold
 MOST_SCORES = 50_000_000  # items × requests, so that what `scores` gives fits into memory
-FADINGS = (1.0, 2.0, 4.0, 10.0, 1e9)  # steps; the last: an old pick counts like a new one
-MOST_INTERACTIONS = 300_000  # that a recipe is tried on; what is chosen is fitted on all
+MOST_INTERACTIONS = 300_000  # that something is tried on; what is chosen is fitted on all
 Scorer = Callable[[UserContext], FloatArray]  # one score an item, higher is better. (N,)
 HalfArray = NDArray[np.float16]
-
-
-def choose_recipes(
-    handle: RunHandle, state: RankingState, log: InteractionLog, fold: Fold
-) -> dict[str, Recipe]:
-    """For each source that reads a table: the recipe with the best nDCG@10 on this fold."""
-    trial = Trial(state, log, fold, handle.seed)
-    chosen = {}
-    for name, usual in usual_recipes().items():
-        chosen[name], quality = tuned(usual, trial, handle.check)
-        handle.log(f"Source {name}: {chosen[name]}, nDCG@10 {quality:.4f} by itself")
-    return chosen
-
-
-def tuned(usual: Recipe, trial: "Trial", check: Callable[[], None]) -> tuple[Recipe, float]:
-    """The best recipe that one thing changed after another leads to, and its nDCG@10."""
-    best, quality = usual, -1.0
-    size = len(trial.state.items)
-    for changes in axes(usual):
-        start = best
-        for change in changes:
-            check()
-            recipe = replace(start, **change)
-            table = recipe.fit(trial.known, size, trial.now)
-            for fading in FADINGS:
-                found = trial.ndcg(scorer_of(replace(table, fading=fading)))
-                if found > quality:
-                    best, quality = replace(recipe, fading=fading), found
-    return best, quality
 
 
 def some_people(log: InteractionLog, seed: int) -> InteractionLog:
@@ -82,20 +49,15 @@ def text_scorer(state: RankingState) -> Scorer:
     return scores
 
 
-def axes(usual: Recipe) -> list[list[dict[str, Any]]]:
-    """What is changed about a recipe, axis by axis; {} leaves it as it is."""
-    if isinstance(usual, Ease):
-        return [[{}, {"reg": 50.0}, {"reg": 800.0}, {"reg": 3_000.0}]]
-    return [
-        [{}, *({"damping": power} for power in (0.0, 0.4, 0.6))],
-        [
-            {"window": 1, "step_fading": 1.0},
-            {"window": 5, "step_fading": 0.7},
-            {"window": 20, "step_fading": 0.95},
-        ],
-        [{"own_damping": 0.25}, {"own_damping": 1.0}],
-        [{"half_life_days": 30.0}, {"half_life_days": 1e6}],
-    ]
+def tower_scorer(state: RankingState) -> Scorer:
+    """The user tower alone; popularity for people without a history."""
+    nobody = np.zeros(0, dtype=np.int64)
+
+    def scores(context: UserContext) -> FloatArray:
+        found = tower(state, context, nobody)
+        return state.popularity.blend if found is None else found
+
+    return scores
 
 
 class Requests:
@@ -128,7 +90,7 @@ class Requests:
         return metrics.ndcg(padded(ranks), 10)
 
 
-class Trial(Requests):
+class FoldRequests(Requests):
     """Requests of a fold, and what was known before them."""
 
     def __init__(self, state: RankingState, log: InteractionLog, fold: Fold, seed: int) -> None:
