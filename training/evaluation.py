@@ -260,7 +260,7 @@ def ablate_catalog(
     """What each part of a catalog's pipeline is worth on the validation fold of a split."""
     items, log, split = prepare(handle, split_name, encoder)
     limits = limits or Limits()
-    state = fit_sources(handle, handle.catalog, items, log, split, limits.epochs)
+    state = fit_sources(handle, handle.catalog, items, log, split, limits)
     return ablate(handle, state, log, split, limits.ranker)
 
 

@@ -12,6 +12,7 @@ from training.models import TrainingRun
 from training.pretrain import pretrain
 from training.registry import promote_if_first, register
 from training.train import train
+from training.tune import tune
 
 
 def train_and_register(handle: RunHandle) -> None:
@@ -38,4 +39,5 @@ KINDS: Kinds = {
     TrainingRun.Kind.EVALUATE: evaluate_run,
     TrainingRun.Kind.PRETRAIN: pretrain,
     TrainingRun.Kind.FINETUNE: finetune,
+    TrainingRun.Kind.TUNE: tune,
 }

@@ -76,6 +76,15 @@ def plain(value: Any) -> str:
 
 
 @register.filter
+def settings(values: dict[str, Any]) -> str:
+    """Settings of a trial in words, numbers to three digits."""
+    return ", ".join(
+        f"{name.replace('_', ' ')} {format(value, '.3g') if isinstance(value, float) else value}"
+        for name, value in values.items()
+    )
+
+
+@register.filter
 def bundle_time(bundle_id: str) -> str:
     """The part of a bundle id that tells bundles of one catalog apart."""
     return "-".join(bundle_id.rsplit("-", 2)[1:])
