@@ -34,7 +34,7 @@ from training.losses import sampled_softmax
 from training.snapshot import read_log, take_snapshot
 from training.splits import BoolArray, Split, make_split
 from training.text_training import TextTraining, learn, mixed_precision, places_of
-from training.tuned import best_of, found_by
+from training.tuned import best_of, found_by, in_words
 from training.words import texts_of
 
 LEAST_PICKS = 200  # with a history, to learn from
@@ -305,7 +305,7 @@ def with_tuned(handle: RunHandle) -> dict[str, Any]:
         raise TrainingFault(
             f"The search found way={best.branch} to be best; say that, or no way, or not tuned."
         )
-    handle.log(f"Settings that the search found: {best.branch}, {best.trial.settings}")
+    handle.log(f"Settings that the search found: {best.branch}, {in_words(best.trial.settings)}")
     found: dict[str, Any] = {"way": best.branch, **best.trial.settings}
     return found | parameters
 

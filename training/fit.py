@@ -21,7 +21,7 @@ from training.fit_tower import TowerTraining, fit_tower
 from training.handle import RunHandle
 from training.recipes import choose_recipes
 from training.splits import Split
-from training.tuned import better_settings, changed, found_by
+from training.tuned import better_settings, changed, found_by, in_words
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ def with_tuned(handle: RunHandle, limits: Limits) -> Limits:
     if not found:
         handle.log("The search found nothing better than the usual settings; these are taken.")
     for branch, settings in found.items():
-        handle.log(f"Settings that the search found: {branch}, {settings}")
+        handle.log(f"Settings that the search found: {branch}, {in_words(settings)}")
     return limits.with_settings(found)
 
 

@@ -7,9 +7,10 @@ from training.handle import RunHandle
 from training.leases import fenced
 from training.models import TuningTrial
 from training.study import FORK, USUAL, settings_of
+from training.tuned import in_words
 
 State = TuningTrial.State
-Seen = tuple[str, float | None]
+Seen = tuple[str, float | None, int]  # state, value, how many settings are drawn
 
 
 class TrialCopies:
@@ -17,13 +18,12 @@ class TrialCopies:
 
     def __init__(self, handle: RunHandle, study: optuna.Study) -> None:
         self.handle, self.study = handle, study
-        known = handle.run.trials.values_list("number", "state", "value")
-        self._seen: dict[int, Seen] = {number: (state, value) for number, state, value in known}
+        self._seen = {row.number: _seen(row) for row in handle.run.trials.all()}
 
     def renew(self) -> None:
         """Write what has changed."""
         rows = [self._row(trial) for trial in self.study.get_trials(deepcopy=False)]
-        changed = [row for row in rows if self._seen.get(row.number) != (row.state, row.value)]
+        changed = [row for row in rows if self._seen.get(row.number) != _seen(row)]
         if not changed:
             return
         with fenced(self.handle.lease):
@@ -34,7 +34,7 @@ class TrialCopies:
                 update_fields=["state", "branch", "settings", "value", "seconds", "is_usual"],
             )
         for row in changed:
-            self._seen[row.number] = (row.state, row.value)
+            self._seen[row.number] = _seen(row)
             self._tell(row)
         self._draw(rows)
 
@@ -61,9 +61,9 @@ class TrialCopies:
         }
         usual = ", usual settings" if row.is_usual else ""
         took = f" in {row.seconds:.0f} s" if row.seconds is not None else ""
-        settings = ", ".join(f"{name} {short(value)}" for name, value in row.settings.items())
         self.handle.log(
-            f"Trial {row.number}, {row.branch}{usual}: {words[State(row.state)]}{took} ({settings})"
+            f"Trial {row.number}, {row.branch}{usual}: {words[State(row.state)]}{took} "
+            f"({in_words(row.settings)})"
         )
 
     def _draw(self, rows: list[TuningTrial]) -> None:
@@ -76,6 +76,5 @@ class TrialCopies:
                 self.handle.metric(f"{row.branch}/best_ndcg@10", row.number, best[row.branch])
 
 
-def short(value: object) -> str:
-    """A setting to three digits."""
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
+def _seen(row: TuningTrial) -> Seen:
+    return row.state, row.value, len(row.settings)

@@ -24,7 +24,7 @@ from django.utils import timezone
 from catalog.models import EncoderVersion
 from ranking.item_index import ItemIndex
 from training.encode import encode
-from training.encoders import choose_encoder, refuse_leak
+from training.encoders import CONFIGURED, choose_encoder, refuse_leak
 from training.errors import RunCancelled, RunInterrupted, TrainingFault
 from training.handle import RunHandle
 from training.impressions import read_impressions, with_impressions
@@ -35,8 +35,8 @@ from training.snapshot import Snapshot, open_snapshot, read_log, snapshot_of
 from training.splits import make_split, without_test
 from training.study import USUAL, counted, draw, going_on, open_study, sampler
 from training.trial import HelperHandle, TrialHandle
-from training.trial_copies import TrialCopies, short
-from training.tuned import best_of
+from training.trial_copies import TrialCopies
+from training.tuned import best_of, in_words
 
 GLANCE = 1.0  # seconds between two looks at what other processes did
 PREPARED = 0.3  # share of a run until its first trial
@@ -112,7 +112,8 @@ def tune(handle: RunHandle) -> None:
     """
     search = read_search(handle.parameters)
     known = handle.run.environment
-    version = choose_encoder(handle.catalog, known.get("encoder") or search.encoder)
+    start = search.encoder or (CONFIGURED if search.what == "encoder" else "")
+    version = choose_encoder(handle.catalog, known.get("encoder") or start)
     refuse_leak(version, search.split)
     with handle.part(0.0, 0.05):
         encode(handle, version)
@@ -121,7 +122,8 @@ def tune(handle: RunHandle) -> None:
         objective = _objective(handle, search, version, snapshot)
     study = _study(handle, search, version, snapshot)
     before = int(known.get(BEFORE) or counted(study))
-    handle.record(encoder=version.digest, **{STUDY: study.study_name, BEFORE: str(before)})
+    encoder = version.digest if version.is_learned else CONFIGURED
+    handle.record(encoder=encoder, **{STUDY: study.study_name, BEFORE: str(before)})
     handle.log(f"Study {study.study_name}: {before} trials before this run.")
     copies = TrialCopies(handle, study)
     with _helpers(handle, search.workers - 1) as helpers:
@@ -248,7 +250,7 @@ def _say_what_was_found(handle: RunHandle, search: Search) -> None:
             handle.log(f"{name}: {value:.4f}, but the usual settings were not tried; they stay.")
         elif best.is_better:
             better = True
-            told = ", ".join(f"{key} {short(one)}" for key, one in best.trial.settings.items())
+            told = in_words(best.trial.settings)
             handle.log(f"{name}: nDCG@10 {best.usual:.4f} → {value:.4f} with {told}")
         else:
             handle.log(f"{name}: nothing better than the usual settings, {best.usual:.4f}.")

@@ -58,6 +58,14 @@ def _value(trial: TuningTrial) -> float:
     return trial.value if trial.value is not None else float("-inf")
 
 
+def in_words(settings: Mapping[str, Any]) -> str:
+    """Settings for people to read, numbers to three digits."""
+    return ", ".join(
+        f"{name.replace('_', ' ')} {format(value, '.3g') if isinstance(value, float) else value}"
+        for name, value in settings.items()
+    )
+
+
 def searches(catalog: Catalog, wanted: str, *what: str) -> list[TrainingRun]:
     """The searches that are meant: LATEST of each of these spaces, or a run's id.
 

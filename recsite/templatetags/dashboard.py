@@ -8,8 +8,10 @@ from django.utils import timezone
 from django.utils.timesince import timesince
 
 from training.registry import Figure
+from training.tuned import in_words
 
 register = template.Library()
+register.filter("settings", in_words)
 
 
 @register.filter
@@ -73,15 +75,6 @@ def plain(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     return "–" if value in (None, "") else str(value)
-
-
-@register.filter
-def settings(values: dict[str, Any]) -> str:
-    """Settings of a trial in words, numbers to three digits."""
-    return ", ".join(
-        f"{name.replace('_', ' ')} {format(value, '.3g') if isinstance(value, float) else value}"
-        for name, value in values.items()
-    )
 
 
 @register.filter

@@ -109,7 +109,7 @@ class TestSearch:
             tune(handle)
         done = list(run.trials.filter(state__in=["complete", "pruned"]))
         assert len(done) == 4
-        lost, again = run.trials.get(number=2), run.trials.get(number=4)
+        lost, again = run.trials.get(number=2), run.trials.get(number=3)
         assert (lost.state, lost.settings) == ("fail", again.settings)
         assert sum(trial.is_usual for trial in done) == 3
 
@@ -144,7 +144,7 @@ class TestSearch:
         def patient(self: tuning.Searcher, trial: Any) -> float:
             """Leaves the other process something to do."""
             made.append(trial.number)
-            for _ in range(600):
+            for _ in range(300):
                 if {one.number for one in self.study.trials} - set(made):
                     break
                 self.check()
@@ -226,7 +226,7 @@ class TestUse:
         )
         chosen = {"tuned": str(search.pk), "steps": 4, "every": 4}
         run = carried_out(catalog, finetune, Kind.FINETUNE, **chosen)
-        assert said(run, "found: projection, {'history': 3, 'temperature': 0.2}")
+        assert said(run, "found: projection, history 3, temperature 0.2")
         with pytest.raises(TrainingFault, match="way=projection to be best"):
             carried_out(catalog, finetune, Kind.FINETUNE, way="full", **chosen)
 
