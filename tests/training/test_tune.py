@@ -12,13 +12,14 @@ from django.utils import timezone
 
 from catalog.models import Catalog
 from ranking.bundle import open_bundle
+from tests.training.searches import a_search
 from training import tune as tuning
 from training.errors import RunCancelled, RunInterrupted, TrainingFault
 from training.execute import Work
 from training.finetune import finetune
 from training.handle import RunHandle
 from training.kinds import train_and_register
-from training.models import ModelVersion, TrainingRun, TuningTrial
+from training.models import ModelVersion, TrainingRun
 from training.runs import create_claimed
 from training.tune import tune
 from training.tuned import LATEST, best_of, searches
@@ -46,24 +47,6 @@ def carried_out(
 
 def said(run: TrainingRun, text: str) -> bool:
     return run.log_lines.filter(text__contains=text).exists()
-
-
-def a_search(catalog: Catalog, *trials: tuple[str, dict[str, Any], float, bool]) -> TrainingRun:
-    """A search that is over, with (branch, settings, value, usual) of its trials."""
-    run = TrainingRun.objects.create(
-        catalog=catalog, kind=Kind.TUNE, state="succeeded", ended_at=timezone.now()
-    )
-    for number, (branch, settings, value, usual) in enumerate(trials):
-        TuningTrial.objects.create(
-            run=run,
-            number=number,
-            state="complete",
-            branch=branch,
-            settings=settings,
-            value=value,
-            is_usual=usual,
-        )
-    return run
 
 
 class TestSearch:

@@ -6,31 +6,19 @@ from django.urls import reverse
 from pytest_django import DjangoAssertNumQueries
 
 from catalog.models import Catalog
+from tests.training.searches import a_search
 from training.models import TrainingRun, TuningTrial
 
 
 def search(shop: Catalog, state: str = "succeeded") -> TrainingRun:
-    run = TrainingRun.objects.create(
-        catalog=shop, kind="tune", state=state, parameters={"what": "ranker"}
+    run = a_search(
+        shop,
+        ("trees", {"depth": 4, "learning_rate": 0.06}, 0.2, True),
+        ("trees", {"depth": 5, "learning_rate": 0.0412345}, 0.25, False),
+        ("fm", {"rank": 16}, 0.2, True),
+        ("fm", {"rank": 4}, 0.1, False),
+        state=state,
     )
-    for number, (branch, settings, value, usual) in enumerate(
-        [
-            ("trees", {"depth": 4, "learning_rate": 0.06}, 0.2, True),
-            ("trees", {"depth": 5, "learning_rate": 0.0412345}, 0.25, False),
-            ("fm", {"rank": 16}, 0.2, True),
-            ("fm", {"rank": 4}, 0.1, False),
-        ]
-    ):
-        TuningTrial.objects.create(
-            run=run,
-            number=number,
-            state="complete",
-            branch=branch,
-            settings=settings,
-            value=value,
-            seconds=3.0,
-            is_usual=usual,
-        )
     TuningTrial.objects.create(run=run, number=4, state="running", branch="dcn")
     return run
 
