@@ -174,7 +174,13 @@ class TestUse:
             ("tower", tower, 0.3, False),
         )
         run = carried_out(
-            catalog, train_and_register, Kind.TRAIN, tuned=LATEST, network_epochs=1, **QUICK
+            catalog,
+            train_and_register,
+            Kind.TRAIN,
+            tuned=LATEST,
+            network_epochs=1,
+            personal_epochs=0,
+            **QUICK,
         )
         assert said(run, "Trees, tuned: ")
         assert len(run.environment["tuned"].split(", ")) == 2
@@ -195,6 +201,7 @@ class TestUse:
             Kind.TRAIN,
             tuned=str(search.pk),
             network_epochs=0,
+            personal_epochs=0,
             **QUICK,
         )
         assert said(run, "nothing better than the usual settings")
