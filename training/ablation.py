@@ -35,8 +35,8 @@ from training.fit_ranker import (
     examples_of,
 )
 from training.handle import RunHandle
+from training.scoring import slate_ndcg
 from training.splits import QUERY, PastRequest, Split, context_of, drawn
-from training.tune import slate_ndcg
 
 PEOPLE = 2_000  # requests of the validation fold, at most
 SLATE = 100

@@ -17,8 +17,9 @@ from ranking.features import sessions
 from ranking.popularity import decayed_counts
 from ranking.state import RankingState, Recipe
 from ranking.types import DAY, FloatArray, InteractionLog, UserContext
+from training.recipes import FADINGS
+from training.scoring import FoldRequests, Scorer, greedy_shares, scorer_of
 from training.splits import Split
-from training.tune import FADINGS, Scorer, Trial, greedy_shares, scorer_of
 
 TABLES = {"EASE": ("ease",), "Markov-kNN": ("covisit", "markov")}  # and the sources they are of
 BLENDED = ("personal popularity", "TIFU-kNN", "item-kNN", "EASE", "Markov-kNN")
@@ -202,25 +203,26 @@ def tuned_baselines(
 
     The last is the blend of the others whose shares were best on validation.
     """
-    trial = Trial(state, log, split.valid, seed)
+    requests = FoldRequests(state, log, split.valid, seed)
     size = len(state.items)
     best: list[Baseline] = []
     for grid in grids(state):
-        best.append(_best(trial, grid, size, check))
+        best.append(_best(requests, grid, size, check))
         yield best[-1], *_fitted(best[-1], log, split, size)
     for name, sources in TABLES.items():
-        best.append(_table(name, trial, sources))
+        best.append(_table(name, requests, sources))
         yield best[-1], *_fitted(best[-1], log, split, size)
     parts = [baseline for baseline in best if baseline.name in BLENDED]
-    blend = _best_blend(trial, parts, size, check)
+    blend = _best_blend(requests, parts, size, check)
     yield blend, *_fitted(blend, log, split, size)
 
 
-def _table(name: str, trial: Trial, sources: Sequence[str]) -> FromTable:
+def _table(name: str, requests: FoldRequests, sources: Sequence[str]) -> FromTable:
     """The best of the pipeline's own tables, as they were tuned on the same validation fold."""
-    recipes = [trial.state.recipes[source] for source in sources]
-    tables = [recipe.fit(trial.known, len(trial.state.items), trial.now) for recipe in recipes]
-    quality = [trial.ndcg(scorer_of(table)) for table in tables]
+    known, size, now = requests.known, len(requests.state.items), requests.now
+    recipes = [requests.state.recipes[source] for source in sources]
+    tables = [recipe.fit(known, size, now) for recipe in recipes]
+    quality = [requests.ndcg(scorer_of(table)) for table in tables]
     return FromTable(name, recipes[int(np.argmax(quality))])
 
 
@@ -232,23 +234,25 @@ def _fitted(
     return scorer, time.perf_counter() - began
 
 
-def _best(trial: Trial, grid: Sequence[Baseline], size: int, check: Callable[[], None]) -> Baseline:
+def _best(
+    requests: FoldRequests, grid: Sequence[Baseline], size: int, check: Callable[[], None]
+) -> Baseline:
     quality = []
     for baseline in grid:
         check()
-        quality.append(trial.ndcg(baseline.fit(trial.known, size, trial.now)))
+        quality.append(requests.ndcg(baseline.fit(requests.known, size, requests.now)))
     return grid[int(np.argmax(quality))]
 
 
 def _best_blend(
-    trial: Trial, parts: Sequence[Baseline], size: int, check: Callable[[], None]
+    requests: FoldRequests, parts: Sequence[Baseline], size: int, check: Callable[[], None]
 ) -> Blend:
     """The parts with the shares that are best on validation."""
-    scorers = [part.fit(trial.known, size, trial.now) for part in parts]
-    answers = [trial.scores(scorer) for scorer in scorers]
+    scorers = [part.fit(requests.known, size, requests.now) for part in parts]
+    answers = [requests.scores(scorer) for scorer in scorers]
 
     def quality(shares: NDArray[np.float64]) -> float:
         check()
-        return trial.ndcg_of_sum(answers, shares)
+        return requests.ndcg_of_sum(answers, shares)
 
     return Blend(tuple(parts), tuple(greedy_shares(quality, len(parts)).tolist()))

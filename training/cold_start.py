@@ -23,8 +23,8 @@ from training.evaluation import pipeline_scorer, prepare
 from training.fit import Limits, fit_pipeline
 from training.handle import RunHandle
 from training.report import PIPELINE
+from training.scoring import Requests, Scorer, text_scorer
 from training.splits import PastRequest, context_of, drawn, make_split
-from training.tune import Requests, Scorer, text_scorer
 
 UNTOUCHED = 0.1  # share of the items that are taken out of the log
 LENGTHS = (0, 1, 3)  # interactions that are known of a person

@@ -26,7 +26,6 @@ from ranking.item_index import ItemIndex
 from ranking.pipeline import Trace, rank
 from ranking.rerank import diversify
 from ranking.serving import encoder_of, state_from_bundle
-from ranking.sources.tower import tower
 from ranking.state import RankingState
 from ranking.types import FloatArray, IntArray, InteractionLog, UserContext
 from training import metrics
@@ -39,6 +38,7 @@ from training.fit import Limits, fit_pipeline, fit_sources
 from training.handle import RunHandle
 from training.impressions import read_impressions, with_impressions
 from training.report import PIPELINE, Ranked, report, table
+from training.scoring import Scorer, padded, ranks_of, tower_scorer
 from training.snapshot import open_snapshot, read_log, take_snapshot
 from training.splits import (
     QUERY,
@@ -50,7 +50,6 @@ from training.splits import (
     make_split,
     time_split,
 )
-from training.tune import Scorer, padded, ranks_of
 
 LIST_SIZE = 100  # of the slate that stands for the pipeline; the rest follows by popularity
 TOP = 10  # items of each list that are looked at for coverage, novelty and the like
@@ -73,17 +72,6 @@ def pipeline_scorer(state: RankingState) -> Scorer:
         values = popularity / max(float(popularity.max()), 1e-9)
         values[slate.rows] = 2.0 + np.arange(len(slate), 0, -1)
         return values
-
-    return scores
-
-
-def tower_scorer(state: RankingState) -> Scorer:
-    """The user tower alone; popularity for people without a history."""
-    nobody = np.zeros(0, dtype=np.int64)
-
-    def scores(context: UserContext) -> FloatArray:
-        found = tower(state, context, nobody)
-        return state.popularity.blend if found is None else found
 
     return scores
 
@@ -272,7 +260,7 @@ def ablate_catalog(
     """What each part of a catalog's pipeline is worth on the validation fold of a split."""
     items, log, split = prepare(handle, split_name, encoder)
     limits = limits or Limits()
-    state = fit_sources(handle, handle.catalog, items, log, split, limits.epochs)
+    state = fit_sources(handle, handle.catalog, items, log, split, limits)
     return ablate(handle, state, log, split, limits.ranker)
 
 

@@ -131,7 +131,7 @@ def _record_origin(handle: RunHandle) -> None:
     """Write down what is needed to repeat the run: code, machine, libraries."""
     with fenced(handle.lease) as run:
         run.code_version = code_version()
-        run.environment = environment()
+        run.environment |= environment()  # what an earlier attempt has recorded stays
         run.save(update_fields=["code_version", "environment"])
 
 

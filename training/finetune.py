@@ -17,6 +17,7 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from torch import Tensor, nn
 from torch.nn.functional import embedding
 
+from catalog.models import Catalog
 from ranking.device import best_device
 from ranking.encoder import config_of, pad
 from ranking.encoder_files import EncoderConfig
@@ -24,6 +25,7 @@ from ranking.item_index import ItemIndex
 from ranking.sources.similar import FADING, MOST
 from ranking.text_model import TextModel, load_text_model, load_tokenizer
 from ranking.types import FloatArray, IntArray, InteractionLog
+from training.checkpoint import Standing
 from training.encode import encode
 from training.encoders import refuse_leak, start_of_training
 from training.errors import TrainingFault
@@ -31,8 +33,9 @@ from training.handle import RunHandle
 from training.learned import better_than_before, from_parameters, publish_and_measure
 from training.losses import sampled_softmax
 from training.snapshot import read_log, take_snapshot
-from training.splits import BoolArray, make_split
+from training.splits import BoolArray, Split, make_split
 from training.text_training import TextTraining, learn, mixed_precision, places_of
+from training.tuned import best_of, found_by, in_words
 from training.words import texts_of
 
 LEAST_PICKS = 200  # with a history, to learn from
@@ -252,38 +255,29 @@ def finetune(handle: RunHandle) -> None:
 
     Parameters of the run: the fields of `Finetuning` and of `TextTraining`; `encoder`, from which
     it starts (see `start_of_training`); `split`, whose tower part
-    is learned from, so that neither rankers' examples nor the test are.
+    is learned from, so that neither rankers' examples nor the test are; `tuned`, the search (see
+    `searches`) whose way and settings are taken where none are said.
 
     Raises
     ------
     TrainingFault
         An unknown parameter, or too little feedback; says how much there is.
     """
-    way = str(handle.parameters.get("way", Finetuning.way))
+    parameters = with_tuned(handle)
+    way = str(parameters.get("way", Finetuning.way))
     if way not in USUAL:
         raise TrainingFault(f"There is no way {way!r} to fine-tune; say {', '.join(USUAL)}.")
-    wanted, training, told = from_parameters(handle.parameters, Finetuning(), USUAL[way])
+    wanted, training, told = from_parameters(parameters, Finetuning(), USUAL[way])
     catalog = handle.catalog
     parent = start_of_training(catalog, told.get("encoder", ""))
     refuse_leak(parent, told.get("split", "time"))
     with handle.part(0.0, 0.05):
         encode(handle, parent)
     items = ItemIndex.load(catalog, parent)
-    picks = _picks(handle, items, told.get("split", "time"))
+    log = read_log(take_snapshot(catalog), items, catalog)
+    picks = picks_of(catalog, items, log, make_split(told.get("split", "time"), log, catalog))
     config = config_of(parent)
-    torch.manual_seed(handle.seed)
-    network: nn.Module
-    if way == "projection":
-        network = ProjectedVectors(items.text_vectors)
-    else:
-        network = _text_vectors(items, config, wanted)
-    task = Task(network.to(best_device()), items, picks, wanted, training, handle.seed)
-    learning = sum(part.numel() for part in network.parameters() if part.requires_grad)
-    handle.log(
-        f"{len(picks[0]):,} picks to learn from, {len(picks[1]):,} to validate on; {way}: "
-        f"{learning:,} weights learn"
-    )
-    standing = learn(handle, network, training, task.loss_of, task.quality_of)
+    network, standing = fit_texts(handle, items, config, picks, wanted, training)
     if not better_than_before(handle, standing):
         return
     facts = {
@@ -296,15 +290,73 @@ def finetune(handle: RunHandle) -> None:
     publish_and_measure(handle, _learned(network, config), config, parent, way, facts, told)
 
 
-def _picks(handle: RunHandle, items: ItemIndex, split_name: str) -> tuple[Picks, Picks]:
-    """What is learned from, and what stops it early."""
-    log = read_log(take_snapshot(handle.catalog), items, handle.catalog)
-    split = make_split(split_name, log, handle.catalog)
+def with_tuned(handle: RunHandle) -> dict[str, Any]:
+    """The run's parameters, with what a search found where they say nothing."""
+    parameters = dict(handle.parameters)
+    wanted = str(parameters.pop("tuned", ""))
+    if not wanted:
+        return parameters
+    (search,) = found_by(handle, wanted, "encoder")
+    better = [best for best in best_of(search.trials.all()) if best.is_better]
+    if not better:
+        handle.log("The search found nothing better than the usual settings; these are taken.")
+        return parameters
+    best = max(better, key=lambda one: one.trial.value or 0.0)
+    if parameters.get("way", best.branch) != best.branch:
+        raise TrainingFault(
+            f"The search found way={best.branch} to be best; say that, or no way, or not tuned."
+        )
+    handle.log(f"Settings that the search found: {best.branch}, {in_words(best.trial.settings)}")
+    found: dict[str, Any] = {"way": best.branch, **best.trial.settings}
+    return found | parameters
+
+
+def fit_texts(
+    handle: RunHandle,
+    items: ItemIndex,
+    config: EncoderConfig,
+    picks: tuple[Picks, Picks],
+    wanted: Finetuning,
+    training: TextTraining,
+) -> tuple[nn.Module, Standing]:
+    """The network with the best weights that were found, and how it came to them."""
+    torch.manual_seed(handle.seed)
+    network: nn.Module
+    if wanted.way == "projection":
+        network = ProjectedVectors(items.text_vectors)
+    else:
+        network = _text_vectors(items, config, wanted)
+    task = Task(network.to(best_device()), items, picks, wanted, training, handle.seed)
+    learning = sum(part.numel() for part in network.parameters() if part.requires_grad)
+    handle.log(
+        f"{len(picks[0]):,} picks to learn from, {len(picks[1]):,} to validate on; {wanted.way}: "
+        f"{learning:,} weights learn"
+    )
+    return network, learn(handle, network, training, task.loss_of, task.quality_of)
+
+
+@torch.no_grad()
+def vectors_of(network: nn.Module, count: int) -> FloatArray:
+    """What a network makes of each text of the catalog. (U, D)"""
+    parts = np.array_split(np.arange(count), max(count // 256, 1))
+    return np.concatenate([network(part).float().cpu().numpy() for part in parts])
+
+
+def picks_of(
+    catalog: Catalog, items: ItemIndex, log: InteractionLog, split: Split
+) -> tuple[Picks, Picks]:
+    """What is learned from, and what stops it early.
+
+    Raises
+    ------
+    TrainingFault
+        Too little of either; says how much there is.
+    """
     known = Picks.of(log, items.text_codes, split.tower, split.tower)
     held = Picks.of(log, items.text_codes, split.tower_valid, split.tower_valid & ~split.tower)
     if len(known) < LEAST_PICKS or len(held) == 0:
         raise TrainingFault(
-            f"{handle.catalog.name} has {len(known):,} picks with a history to learn from and "
+            f"{catalog.name} has {len(known):,} picks with a history to learn from and "
             f"{len(held):,} to validate on; {LEAST_PICKS} and one are needed. Until then use the "
             "encoder as it is, or pre-train it on the catalog's text."
         )

@@ -14,7 +14,7 @@ from ranking.rankers.network import NetworkConfig, NetworkRanker, RankingNetwork
 from ranking.types import FloatArray, IntArray
 from training import metrics
 from training.handle import RunHandle
-from training.tune import padded, ranks_of
+from training.scoring import padded, ranks_of
 
 
 @dataclass(frozen=True)

@@ -34,8 +34,8 @@ from training import metrics
 from training.handle import RunHandle
 from training.losses import listwise
 from training.negatives import NO_EXAMPLES, example_of
+from training.scoring import padded
 from training.splits import QUERY, Fold, context_of, drawn
-from training.tune import padded
 from training.words import Words, words_of
 
 NAMES = features.names(union.NAMES)

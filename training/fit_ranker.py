@@ -1,7 +1,7 @@
 """Training of the ranker: examples from the folds, rounds by validation, then all of them."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -15,14 +15,15 @@ from ranking.rankers.gbdt import GbdtConfig, GbdtRanker, OnRound, Prior
 from ranking.rankers.network import NetworkConfig
 from ranking.sources import union
 from ranking.state import TRUSTED_AFTER, RankingState
-from ranking.types import InteractionLog
+from ranking.types import FloatArray, InteractionLog
 from training.errors import TrainingFault
 from training.fit_network import NetworkTraining, fit_network, ndcg_of
 from training.fit_personal import PersonalTraining, fit_personalizer
 from training.handle import RunHandle
 from training.negatives import fold_examples
+from training.scoring import greedy_shares, slate_ndcg
 from training.splits import QUERY, Split, drawn
-from training.tune import greedy_shares, slate_ndcg
+from training.tuned import changed
 
 REQUESTS = 9_600  # the ranker's examples, from all folds together
 VALIDATION_REQUESTS = 2_000
@@ -46,6 +47,9 @@ class RankerLimits:
     rounds: int = GbdtConfig.rounds  # trees
     network_epochs: int = NetworkTraining.epochs  # 0: trees only
     personal_epochs: int = PersonalTraining.epochs  # 0: no personal model
+    # what a search found: settings of trees, and of networks by kind
+    trees: Mapping[str, Any] = field(default_factory=dict)
+    networks: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
 def fit_ranker(
@@ -165,11 +169,11 @@ def compare_rankers(
     limits: RankerLimits,
 ) -> Learned:
     """How each ranker is learned best, and their shares of the sum with the best nDCG@10."""
-    config, trees = _best_trees(handle, state, train, valid, limits.rounds)
+    config, trees = _best_trees(handle, state, train, valid, limits)
     members: dict[str, Ranker] = {"gbdt": trees}
 
     def grow(examples: Examples) -> Ranker:
-        watch = _watcher(handle, "trees on everything", 0.82, config.rounds)
+        watch = watcher(handle, "trees on everything", 0.82, config.rounds)
         return GbdtRanker.fit(examples, None, NAMES, config, handle.seed, watch)
 
     plans: dict[str, Plan] = {"gbdt": grow}
@@ -211,6 +215,23 @@ def _network(
     limits: RankerLimits,
 ) -> tuple[Ranker, Plan]:
     """One network as validation left it, and how to train it again."""
+    config, vectors = network_config(state, kind, train)
+    settings = limits.networks.get(kind, {})
+    config = changed(config, settings)
+    training = changed(NetworkTraining(epochs=limits.network_epochs), settings)
+    ranker, epochs = fit_network(handle, config, train, valid, NAMES, vectors, training)
+    again = replace(training, epochs=max(epochs, 1))
+
+    def train_again(examples: Examples) -> Ranker:
+        return fit_network(handle, config, examples, None, NAMES, vectors, again)[0]
+
+    return ranker, train_again
+
+
+def network_config(
+    state: RankingState, kind: str, train: Examples
+) -> tuple[NetworkConfig, FloatArray]:
+    """The usual shape of a network, and the vectors of items that it reads. (N, d)"""
     vectors = state.tower_items
     if vectors is None:
         vectors = np.zeros((len(state.items), 0), dtype=np.float32)
@@ -223,26 +244,25 @@ def _network(
         tuple(state.event_values[code] for code in types),
         vectors.shape[1] if kind == "dcn" else 0,
     )
-    training = NetworkTraining(epochs=limits.network_epochs)
-    ranker, epochs = fit_network(handle, config, train, valid, NAMES, vectors, training)
-    again = replace(training, epochs=max(epochs, 1))
-
-    def train_again(examples: Examples) -> Ranker:
-        return fit_network(handle, config, examples, None, NAMES, vectors, again)[0]
-
-    return ranker, train_again
+    return config, vectors
 
 
 def _best_trees(
-    handle: RunHandle, state: RankingState, train: Examples, valid: Examples, rounds: int
+    handle: RunHandle,
+    state: RankingState,
+    train: Examples,
+    valid: Examples,
+    limits: RankerLimits,
 ) -> tuple[GbdtConfig, GbdtRanker]:
     """The way of growing trees with the best nDCG@10 on validation, with its number of trees."""
+    rounds = limits.rounds
     usual = replace(ranker_config(state, rounds), prior=best_prior(state, valid))
+    ways = CONFIGS | ({"tuned": dict(limits.trees)} if limits.trees else {})
     handle.log(f"Trees: they start from {usual.prior.feature}")
     grown: list[tuple[float, GbdtConfig, GbdtRanker]] = []
-    for number, (name, change) in enumerate(CONFIGS.items()):
+    for number, (name, change) in enumerate(ways.items()):
         config = replace(usual, **change)
-        watch = _watcher(handle, f"trees, {name}", 0.7 + 0.02 * number, rounds)
+        watch = watcher(handle, f"trees, {name}", 0.7 + 0.015 * number, rounds)
         ranker = GbdtRanker.fit(train, valid, NAMES, config, handle.seed, watch)
         handle.log(f"Trees, {name}: {ranker.rounds}, nDCG@10 {ranker.validation:.4f}")
         grown.append((ranker.validation, replace(config, rounds=ranker.rounds), ranker))
@@ -271,7 +291,7 @@ def best_prior(state: RankingState, valid: Examples, left_out: tuple[str, ...] =
     return Prior(best, float(np.quantile(found, SELDOM)) if len(found) else Prior().floor)
 
 
-def _watcher(handle: RunHandle, name: str, begin: float, rounds: int) -> OnRound:
+def watcher(handle: RunHandle, name: str, begin: float, rounds: int) -> OnRound:
     """Reports each round of one fit."""
 
     def on_round(number: int, ndcg: float | None) -> None:

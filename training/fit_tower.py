@@ -112,10 +112,11 @@ class TowerTrainer:
         known: BoolArray,
         training: TowerTraining,
         seed: int,
+        config: TowerConfig | None = None,
     ) -> None:
         torch.manual_seed(seed)
         self.log, self.known, self.training, self.seed = log, known, training, seed
-        self.config = TowerConfig(len(items), items.text_vectors.shape[1])
+        self.config = config or TowerConfig(len(items), items.text_vectors.shape[1])
         self.tower = UserTower(self.config)
         self.texts = torch.from_numpy(items.text_vectors)
         self.codes = torch.from_numpy(items.text_codes)
@@ -229,9 +230,10 @@ def fit_tower(
     known: BoolArray,
     until: BoolArray,
     training: TowerTraining,
+    config: TowerConfig | None = None,
 ) -> UserTower:
     """Train on what is known, with early stopping on the steps that `until` holds besides. (M,)"""
-    trainer = TowerTrainer(items, log, known, training, handle.seed)
+    trainer = TowerTrainer(items, log, known, training, handle.seed, config)
     length = trainer.config.length
     pieces = sequences(log, known, length)  # positions in the trainer's own log
     held = sequences(log, until, length, until & ~known)[:2_000]

@@ -14,6 +14,7 @@ from training.quantize import quantize
 from training.registry import promote_if_first, register
 from training.schedules import promote_if_allowed
 from training.train import train
+from training.tune import tune
 
 
 def train_and_register(handle: RunHandle) -> None:
@@ -43,4 +44,5 @@ KINDS: Kinds = {
     TrainingRun.Kind.PRETRAIN: pretrain,
     TrainingRun.Kind.FINETUNE: finetune,
     TrainingRun.Kind.QUANTIZE: quantize,
+    TrainingRun.Kind.TUNE: tune,
 }

@@ -18,10 +18,10 @@ from training.checkpoint import Standing
 from training.encode import encode
 from training.errors import TrainingFault
 from training.handle import RunHandle
+from training.scoring import FoldRequests, text_scorer
 from training.snapshot import read_log, take_snapshot
 from training.splits import make_split
 from training.text_training import TextTraining
-from training.tune import Trial, text_scorer
 
 Wanted = TypeVar("Wanted")
 TOLD = ("encoder", "split")  # parameters of every run that trains an encoder
@@ -124,9 +124,9 @@ def text_ndcg(
     return trial.each(text_scorer(trial.state))
 
 
-def text_trial(handle: RunHandle, items: ItemIndex, split_name: str) -> Trial:
+def text_trial(handle: RunHandle, items: ItemIndex, split_name: str) -> FoldRequests:
     """The requests of the validation fold, over items that no model ranks."""
     catalog = handle.catalog
     log = read_log(take_snapshot(catalog), items, catalog)
     fold = make_split(split_name, log, catalog).valid
-    return Trial(bare_state(items, catalog), log, fold, handle.seed)
+    return FoldRequests(bare_state(items, catalog), log, fold, handle.seed)

@@ -63,6 +63,7 @@ class TrainingRun(models.Model):
         PRETRAIN = "pretrain"
         FINETUNE = "finetune"
         QUANTIZE = "quantize"
+        TUNE = "tune"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4)
     catalog = models.ForeignKey(Catalog, on_delete=models.CASCADE, related_name="runs")
@@ -225,6 +226,34 @@ class RunLogLine(models.Model):
     run = models.ForeignKey(TrainingRun, on_delete=models.CASCADE, related_name="log_lines")
     at = models.DateTimeField(auto_now_add=True)
     text = models.TextField()
+
+
+class TuningTrial(models.Model):
+    """One trial of a search for better settings, as its study has it; kept for pages and trainings.
+
+    The study (training/study.py) is the truth while a search goes on; its run copies it here.
+    """
+
+    class State(models.TextChoices):
+        WAITING = "waiting"
+        RUNNING = "running"
+        COMPLETE = "complete"
+        PRUNED = "pruned"
+        FAIL = "fail", "Failed"
+
+    run = models.ForeignKey(TrainingRun, on_delete=models.CASCADE, related_name="trials")
+    number = models.PositiveIntegerField()  # in the study, which other runs may share
+    state = models.CharField(max_length=8, choices=State)
+    branch = models.CharField(max_length=16)  # of training/search_space.py; '' until it is drawn
+    settings = models.JSONField(default=dict)
+    value = models.FloatField(null=True)  # nDCG@10 on validation; of a pruned one, the last seen
+    seconds = models.FloatField(null=True)
+    is_usual = models.BooleanField(default=False)  # what a training takes without a search
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint("run", "number", name="tuningtrial_number_unique"),
+        ]
 
 
 class ModelVersionQuerySet(models.QuerySet["ModelVersion"]):

@@ -20,8 +20,8 @@ from ranking.types import IntArray, InteractionLog
 from training.errors import TrainingFault
 from training.handle import RunHandle
 from training.report import Ranked
+from training.scoring import padded
 from training.splits import Fold, Split
-from training.tune import padded
 
 PROGRAM = Path("benchmarks") / "peers.py"
 GRACE = 3_600.0  # seconds that a peer's last fit and its scoring may take beyond its budget

@@ -29,7 +29,7 @@ from training.errors import TrainingFault
 from training.handle import RunHandle
 from training.learned import text_trial
 from training.registry import quantised
-from training.tune import Trial, text_scorer
+from training.scoring import FoldRequests, text_scorer
 from training.variants import VARIANTS, NotExportable, Variant, make
 from training.words import texts_of
 
@@ -181,7 +181,7 @@ def _measure_all(handle: RunHandle, parent: EncoderVersion, split: str) -> list[
     """Each variant that can be made, measured; those of before a kill are read."""
     items = ItemIndex.load(handle.catalog, parent)
     texts = texts_of(items)
-    trial: Trial | None = None
+    trial: FoldRequests | None = None
     try:
         trial = text_trial(handle, items, split)
     except TrainingFault as fault:
@@ -224,7 +224,7 @@ def _measured(
     variant: Variant,
     config: EncoderConfig,
     texts: list[str],
-    trial: Trial | None,
+    trial: FoldRequests | None,
 ) -> Measured:
     """Load a variant, read all texts with it, and see what that took and is worth."""
     encoder = Encoder(config)

@@ -19,6 +19,7 @@ from ranking.context import TYPE_CODES
 from ranking.item_index import ItemIndex
 from ranking.types import InteractionLog
 from training.errors import TrainingFault
+from training.handle import RunHandle
 
 IMPRESSION = "impression"  # the type of a row that is no interaction: an item of a slate, in view
 EXPORT_SQL = """
@@ -87,6 +88,15 @@ def open_snapshot(digest: str) -> Snapshot:
     if not path.exists():
         raise TrainingFault(f"Snapshot {digest[:12]} is gone: start a new run.")
     return Snapshot(path, digest)
+
+
+def snapshot_of(handle: RunHandle) -> Snapshot:
+    """A run's snapshot; the one it began with if it is resumed."""
+    if digest := handle.run.snapshot_digest:
+        return open_snapshot(digest)
+    snapshot = take_snapshot(handle.catalog)
+    handle.record(snapshot_digest=snapshot.digest)
+    return snapshot
 
 
 def read_log(snapshot: Snapshot, items: ItemIndex, catalog: Catalog) -> InteractionLog:

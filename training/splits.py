@@ -5,7 +5,7 @@ is the folds of a whole training: some to learn ranking from, one to choose by, 
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import pairwise
 
@@ -118,6 +118,38 @@ def make_split(name: str, log: InteractionLog, catalog: Catalog) -> Split:
         raise TrainingFault(f"{name} must leave out 1 to {MOST_LEFT_OUT} picks of each person.")
     _refuse_too_little(log, catalog)
     return leave_last(log, int(number), repeats=catalog.repeat_consumption)
+
+
+def without_test(log: InteractionLog, split: Split) -> tuple[InteractionLog, Split]:
+    """The log and the split with nothing of the test in them: what settings may be chosen by."""
+    kept = split.test.known.copy() if split.moments else np.ones(len(log), dtype=bool)
+    ends = np.searchsorted(log.users, log.users, side="right")
+    for request in split.test.requests:
+        if request.stop < len(log):
+            kept[request.stop : ends[request.stop]] = False
+    places = np.cumsum(kept) - kept  # (M,) of each that is kept, among them
+
+    def moved(fold: Fold) -> Fold:
+        requests = [
+            replace(
+                request,
+                start=int(places[request.start]),
+                stop=int(places[request.start]) + request.stop - request.start,
+            )
+            for request in fold.requests
+        ]
+        return Fold(fold.known[kept], fold.now, requests)
+
+    return log.keep(kept), Split(
+        split.name,
+        split.tower[kept],
+        split.tower_valid[kept],
+        [moved(fold) for fold in split.train],
+        moved(split.valid),
+        [moved(fold) for fold in split.newest],
+        Fold(np.ones(int(kept.sum()), dtype=bool), split.test.now, []),
+        split.moments,
+    )
 
 
 def time_split(log: InteractionLog, moments: Moments, *, repeats: bool) -> Split:

@@ -25,12 +25,12 @@ from training.encode import encode
 from training.encoders import choose_encoder, refuse_leak
 from training.errors import TrainingFault
 from training.evaluation import evaluate_state
-from training.fit import Limits, fit_pipeline
+from training.fit import Limits, fit_pipeline, with_tuned
 from training.fit_ranker import RankerLimits
 from training.handle import RunHandle
 from training.impressions import read_impressions, with_impressions
 from training.report import by_name, table
-from training.snapshot import Snapshot, open_snapshot, read_log, take_snapshot
+from training.snapshot import Snapshot, read_log, snapshot_of
 from training.splits import Moments, make_split
 
 PARAMETERS = (
@@ -41,6 +41,7 @@ PARAMETERS = (
     "evaluate_people",
     "promote_if_first",
     "encoder",
+    "tuned",
 )
 
 
@@ -49,21 +50,21 @@ def train(handle: RunHandle) -> Path:
 
     Parameters of the run: `epochs`, `rounds`, `network_epochs`, `personal_epochs` (limits of tower,
     trees, networks and personal model; 0 leaves out the last two), `evaluate_people` (at most so
-    many in the evaluation), `encoder` (see `choose_encoder`); `promote_if_first` is read by
-    training/kinds.py.
+    many in the evaluation), `encoder` (see `choose_encoder`), `tuned` (the search whose settings
+    are taken: see `searches`); `promote_if_first` is read by training/kinds.py.
 
     Raises
     ------
     TrainingFault
         An unknown parameter, or too little to learn from.
     """
-    limits = _limits(handle.parameters)
+    limits = with_tuned(handle, _limits(handle.parameters))
     encoder = choose_encoder(handle.catalog, str(handle.parameters.get("encoder", "")))
     refuse_leak(encoder, "time")
     with handle.part(0.0, 0.03):
         encode(handle, encoder)  # vectors for whatever is new
     handle.stage("snapshot", 0.03)
-    snapshot = _snapshot(handle)
+    snapshot = snapshot_of(handle)
     items = ItemIndex.load(handle.catalog, encoder)
     log = read_log(snapshot, items, handle.catalog)
     split = with_impressions(
@@ -97,15 +98,6 @@ def _limits(parameters: Mapping[str, Any]) -> Limits:
         int(parameters.get("personal_epochs", usual.personal_epochs)),
     )
     return Limits(None if epochs is None else int(epochs), ranker)
-
-
-def _snapshot(handle: RunHandle) -> Snapshot:
-    """The run's snapshot; the one it began with if it is resumed."""
-    if digest := handle.run.snapshot_digest:
-        return open_snapshot(digest)
-    snapshot = take_snapshot(handle.catalog)
-    handle.record(snapshot_digest=snapshot.digest)
-    return snapshot
 
 
 def _publish(

@@ -1,222 +1,263 @@
-"""Hyperparameter search: which recipe of a table of neighbours finds best what people pick next."""
+"""⑫ The search for better settings: trials of a study, by one process or several, until a budget.
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
-from typing import Any
+The study in PostgreSQL is the truth (training/study.py): a run that was killed goes on with what is
+left of its budget, and every process that opens the study works on the same one. Settings are
+chosen by the validation fold alone; the test is cut out of the log before anything is trained.
+"""
 
-import numpy as np
-from numpy.typing import NDArray
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from hashlib import sha256
+from pathlib import Path
 
-from ranking.ease import Ease
-from ranking.features import recent_rows
-from ranking.filters import allowed_items
-from ranking.neighbours import Neighbours
-from ranking.pipeline import Trace, rank
-from ranking.rerank import diversify
-from ranking.sources.similar import similar
-from ranking.sources.union import LOOK_BACK
-from ranking.state import RankingState, Recipe, usual_recipes
-from ranking.types import FloatArray, IntArray, InteractionLog, Query, UserContext
-from training import metrics
+import optuna
+from django.conf import settings
+from django.utils import timezone
+
+from catalog.models import EncoderVersion
+from ranking.item_index import ItemIndex
+from training.encode import encode
+from training.encoders import CONFIGURED, choose_encoder, refuse_leak
+from training.errors import RunCancelled, RunInterrupted, TrainingFault
 from training.handle import RunHandle
-from training.splits import QUERY, Fold, PastRequest, context_of, drawn
+from training.impressions import read_impressions, with_impressions
+from training.models import RunState, TrainingRun
+from training.objectives import Objective, objective_of, usual_settings
+from training.search_space import Search, read_search
+from training.snapshot import Snapshot, open_snapshot, read_log, snapshot_of
+from training.splits import make_split, without_test
+from training.study import USUAL, counted, draw, going_on, open_study, sampler
+from training.trial import HelperHandle, TrialHandle
+from training.trial_copies import TrialCopies
+from training.tuned import best_of, in_words
 
-REQUESTS = 1_000  # of the validation fold
-MOST_SCORES = 50_000_000  # items × requests, so that what `scores` gives fits into memory
-FADINGS = (1.0, 2.0, 4.0, 10.0, 1e9)  # steps; the last: an old pick counts like a new one
-MOST_INTERACTIONS = 300_000  # that a recipe is tried on; what is chosen is fitted on all
-Scorer = Callable[[UserContext], FloatArray]  # one score an item, higher is better. (N,)
-HalfArray = NDArray[np.float16]
-
-
-def choose_recipes(
-    handle: RunHandle, state: RankingState, log: InteractionLog, fold: Fold
-) -> dict[str, Recipe]:
-    """For each source that reads a table: the recipe with the best nDCG@10 on this fold."""
-    trial = Trial(state, log, fold, handle.seed)
-    chosen = {}
-    for name, usual in usual_recipes().items():
-        chosen[name], quality = tuned(usual, trial, handle.check)
-        handle.log(f"Source {name}: {chosen[name]}, nDCG@10 {quality:.4f} by itself")
-    return chosen
+GLANCE = 1.0  # seconds between two looks at what other processes did
+PREPARED = 0.3  # share of a run until its first trial
+STUDY = "study"  # facts of the run: the study's name,
+BEFORE = "trials_before"  # and how many trials it had counted when the run began
 
 
-def tuned(usual: Recipe, trial: "Trial", check: Callable[[], None]) -> tuple[Recipe, float]:
-    """The best recipe that one thing changed after another leads to, and its nDCG@10."""
-    best, quality = usual, -1.0
-    size = len(trial.state.items)
-    for changes in axes(usual):
-        start = best
-        for change in changes:
-            check()
-            recipe = replace(start, **change)
-            table = recipe.fit(trial.known, size, trial.now)
-            for fading in FADINGS:
-                found = trial.ndcg(scorer_of(replace(table, fading=fading)))
-                if found > quality:
-                    best, quality = replace(recipe, fading=fading), found
-    return best, quality
+@dataclass(frozen=True)
+class Searcher:
+    """A process that makes trials, as long as its run's budget lasts."""
+
+    handle: RunHandle  # of the run, or of a process that helps
+    search: Search
+    study: optuna.Study
+    objective: Objective
+    before: int  # trials that the study had counted when the run began
+    check: Callable[[], None]  # raises if this process has to stop
+    number: int = 0  # of the process, so that no two draw the same
+
+    def work(self) -> None:
+        """Begin trials while there is budget, then wait for those of other processes."""
+        while True:
+            self.check()
+            if self.has_budget():
+                place = counted(self.study)
+                seed = self.handle.seed + 1_000 * place + self.number
+                self.study.sampler = sampler(self.search, seed % 2**32)
+                self.study.optimize(self.trial, n_trials=1)
+            elif going_on(self.study):  # if its process dies, it is queued again
+                self.handle.stage("waiting for other processes", self.share())
+                time.sleep(GLANCE)
+            else:
+                return
+
+    def has_budget(self) -> bool:
+        """Whether another trial may begin."""
+        return self.share() < 1.0
+
+    def share(self) -> float:
+        """How much of the budget is used, 0 … 1."""
+        used = (counted(self.study) - self.before) / self.search.trials
+        if self.search.minutes is not None and self.handle.run.started_at is not None:
+            passed = timezone.now() - self.handle.run.started_at
+            used = max(used, passed / timedelta(minutes=self.search.minutes))
+        return min(used, 1.0)
+
+    def trial(self, trial: optuna.Trial) -> float:
+        """One trial: nDCG@10 on the validation fold."""
+        branch, drawn = draw(trial, self.search)
+        share = PREPARED + (1 - PREPARED) * self.share()
+        self.handle.stage(f"trial {trial.number}, {branch.words}", share)
+        place = self.search.space.branches.index(branch)
+        may_prune = USUAL not in trial.user_attrs
+        with tempfile.TemporaryDirectory(prefix="trial-", dir=self.handle.folder) as folder:
+            run, own = self.handle.run, Path(folder)
+            handle = TrialHandle(run, own, trial, branch, place, self.check, may_prune=may_prune)
+            try:
+                return self.objective(handle, branch.name, drawn)
+            except RunInterrupted:  # the run will go on, and begin with this trial
+                self.study.enqueue_trial(trial.params, user_attrs=trial.user_attrs)
+                raise
 
 
-def some_people(log: InteractionLog, seed: int) -> InteractionLog:
-    """Everything that some people did, MOST_INTERACTIONS or a little more; all for a small log."""
-    people, counts = np.unique(log.users, return_counts=True)
-    order = np.random.default_rng(seed).permutation(len(people))
-    enough = int(np.searchsorted(np.cumsum(counts[order]), MOST_INTERACTIONS)) + 1
-    return log if enough >= len(people) else log.keep(np.isin(log.users, people[order[:enough]]))
+def tune(handle: RunHandle) -> None:
+    """Search for better settings of a catalog's training, and say what was found.
+
+    Parameters of the run: the fields of `Search`.
+
+    Raises
+    ------
+    TrainingFault
+        An unknown parameter, or too little to learn from.
+    """
+    search = read_search(handle.parameters)
+    known = handle.run.environment
+    start = search.encoder or (CONFIGURED if search.what == "encoder" else "")
+    version = choose_encoder(handle.catalog, known.get("encoder") or start)
+    refuse_leak(version, search.split)
+    with handle.part(0.0, 0.05):
+        encode(handle, version)
+    snapshot = snapshot_of(handle)
+    with handle.part(0.05, PREPARED):
+        objective = _objective(handle, search, version, snapshot)
+    study = _study(handle, search, version, snapshot)
+    before = int(known.get(BEFORE) or counted(study))
+    encoder = version.digest if version.is_learned else CONFIGURED
+    handle.record(encoder=encoder, **{STUDY: study.study_name, BEFORE: str(before)})
+    handle.log(f"Study {study.study_name}: {before} trials before this run.")
+    copies = TrialCopies(handle, study)
+    with _helpers(handle, search.workers - 1) as helpers:
+        check = _watch(handle, copies, helpers)
+        try:
+            Searcher(handle, search, study, objective, before, check).work()
+        except (RunCancelled, RunInterrupted):
+            copies.renew()
+            raise
+    copies.renew()
+    _say_what_was_found(handle, search)
 
 
-def scorer_of(table: Neighbours) -> Scorer:
-    """A table of neighbours by itself, summed over the recent items."""
-    return lambda context: table.scores_for(recent_rows(context, LOOK_BACK))
+def help_run(run: TrainingRun, say: Callable[[str], None]) -> int:
+    """Make trials of a run that goes on, in this process, until its budget is used up.
 
+    Returns
+    -------
+    int
+        How many trials its study has counted by then.
 
-def text_scorer(state: RankingState) -> Scorer:
-    """The texts of the recent items by themselves; nothing for people without a history."""
-    nothing = np.zeros(len(state.items), dtype=np.float32)
-
-    def scores(context: UserContext) -> FloatArray:
-        found = similar(state, context, recent_rows(context, LOOK_BACK))
-        return nothing if found is None else found
-
-    return scores
-
-
-def axes(usual: Recipe) -> list[list[dict[str, Any]]]:
-    """What is changed about a recipe, axis by axis; {} leaves it as it is."""
-    if isinstance(usual, Ease):
-        return [[{}, {"reg": 50.0}, {"reg": 800.0}, {"reg": 3_000.0}]]
-    return [
-        [{}, *({"damping": power} for power in (0.0, 0.4, 0.6))],
-        [
-            {"window": 1, "step_fading": 1.0},
-            {"window": 5, "step_fading": 0.7},
-            {"window": 20, "step_fading": 0.95},
-        ],
-        [{"own_damping": 0.25}, {"own_damping": 1.0}],
-        [{"half_life_days": 30.0}, {"half_life_days": 1e6}],
-    ]
-
-
-class Requests:
-    """Requests whose answers are known, to be asked of one model after another."""
-
-    def __init__(
-        self, state: RankingState, contexts: list[UserContext], picked: list[IntArray]
-    ) -> None:
-        self.state, self.contexts, self.picked = state, contexts, picked
-
-    def ndcg(self, scorer: Scorer) -> float:
-        """Mean nDCG@10 of ranking everything by this scorer."""
-        return self._mean(self.each(scorer))
-
-    def each(self, scorer: Scorer) -> NDArray[np.float64]:
-        """The nDCG@10 of each request. (R,)"""
-        return self._ndcg(scorer(context) for context in self.contexts)
-
-    @staticmethod
-    def _mean(ndcg: NDArray[np.float64]) -> float:
-        return float(ndcg.mean()) if len(ndcg) else 0.0
-
-    def _ndcg(self, answers: Iterable[FloatArray]) -> NDArray[np.float64]:
-        ranks = [
-            ranks_of(
-                np.where(allowed_items(self.state, context, QUERY)[0], scores, -np.inf), picked
-            )
-            for scores, context, picked in zip(answers, self.contexts, self.picked, strict=True)
-        ]
-        return metrics.ndcg(padded(ranks), 10)
-
-
-class Trial(Requests):
-    """Requests of a fold, and what was known before them."""
-
-    def __init__(self, state: RankingState, log: InteractionLog, fold: Fold, seed: int) -> None:
-        most = min(REQUESTS, MOST_SCORES // max(len(state.items), 1))
-        requests = drawn(fold.requests, most, seed)
-        contexts = [context_of(log, request) for request in requests]
-        super().__init__(state, contexts, [request.picked for request in requests])
-        self.known, self.now = some_people(log.keep(fold.known), seed), fold.now
-
-    def scores(self, scorer: Scorer) -> list[HalfArray]:
-        """Its scores of everything for every request, each scaled to a largest of 1. R × (N,)"""
-        answers = []
-        for context in self.contexts:
-            found = scorer(context)
-            answers.append((found / max(float(found.max()), 1e-9)).astype(np.float16))
-        return answers
-
-    def ndcg_of_sum(self, answers: Sequence[list[HalfArray]], shares: NDArray[np.float64]) -> float:
-        """Mean nDCG@10 of a weighted sum of what `scores` gave for several scorers."""
-        used = np.flatnonzero(shares).tolist()
-        sums = (
-            np.sum(
-                [shares[part] * answers[part][place].astype(np.float32) for part in used], axis=0
-            )
-            for place in range(len(self.contexts))
+    Raises
+    ------
+    TrainingFault
+        It makes no trials now; says why.
+    """
+    facts = run.environment
+    if run.kind != TrainingRun.Kind.TUNE or run.state != RunState.RUNNING:
+        raise TrainingFault(
+            f"Run {run.pk} is no search that goes on: begin one with manage.py tune "
+            f"{run.catalog.slug}."
         )
-        return self._mean(self._ndcg(sums))
+    if BEFORE not in facts:
+        raise TrainingFault("The search still prepares its trials; join it once it has begun.")
+    handle = HelperHandle(run, say)
+    search = read_search(run.parameters)
+    version = choose_encoder(run.catalog, facts["encoder"])
+    snapshot = open_snapshot(run.snapshot_digest)
+    objective = _objective(handle, search, version, snapshot)
+    study = _study(handle, search, version, snapshot)
+    before = int(facts[BEFORE])
+    Searcher(handle, search, study, objective, before, handle.check, os.getpid()).work()
+    return counted(study) - before
 
 
-def slate_ndcg(
-    state: RankingState,
-    log: InteractionLog,
-    requests: Sequence[PastRequest],
-    query: Query,
-    check: Callable[[], None],
-) -> NDArray[np.float64]:
-    """nDCG@10 of each request's slate. (R,)"""
-    ranks = []
-    for request in requests:
-        check()
-        context = context_of(log, request)
-        ranked = rank(state, context, query, Trace())
-        slate = diversify(state, context, ranked, query)
-        scores = np.full(len(state.items), -np.inf, dtype=np.float32)
-        scores[slate.rows] = np.arange(len(slate), 0, -1)
-        ranks.append(ranks_of(scores, request.picked))
-    return metrics.ndcg(padded(ranks), 10)
+def _objective(
+    handle: RunHandle, search: Search, version: EncoderVersion, snapshot: Snapshot
+) -> Objective:
+    """What a trial is worth, by a log that ends where the test begins."""
+    items = ItemIndex.load(handle.catalog, version)
+    whole = read_log(snapshot, items, handle.catalog)
+    split = make_split(search.split, whole, handle.catalog)
+    split = with_impressions(split, whole, read_impressions(snapshot, items))
+    log, split = without_test(whole, split)
+    handle.log(f"{len(log):,} interactions without the test's, {len(items):,} items, {split}")
+    return objective_of(handle, search, version, items, log, split)
 
 
-def greedy_shares(
-    quality: Callable[[NDArray[np.float64]], float], count: int, most: int = 12
-) -> NDArray[np.float64]:
-    """Shares of a sum of `count` parts: one unit more of whichever part helps most, while it helps.
-
-    (count,), summing to 1; Caruana et al. 2004, "Ensemble Selection from Libraries of Models".
-    """
-    units, best = np.zeros(count), -1.0
-    for _ in range(most):
-        tried = [quality((units + unit) / (units.sum() + 1)) for unit in np.eye(count)]
-        if max(tried) <= best:
-            break
-        best = max(tried)
-        units[int(np.argmax(tried))] += 1
-    return np.asarray(units / units.sum())
-
-
-def ranks_of(scores: FloatArray, picked: IntArray) -> IntArray:
-    """0-based place of each picked item by score; distinct.
-
-    Of L items with the same score, one that was picked takes the middle place, (L − 1) // 2 from
-    their first; several of them are spread evenly.
-    """
-    own = scores[picked]
-    order = np.lexsort((picked, -own))
-    value, start, many = np.unique(-own[order], return_index=True, return_counts=True)
-    above = (scores[None, :] > -value[:, None]).sum(axis=1)
-    level = (scores[None, :] == -value[:, None]).sum(axis=1)
-    group = np.repeat(np.arange(len(value)), many)
-    within = np.arange(len(picked)) - start[group]
-    places = np.empty(len(picked), dtype=np.int64)
-    places[order] = above[group] + ((2 * within + 1) * level[group] - 1) // (2 * many[group])
-    return places
+def _study(
+    handle: RunHandle, search: Search, version: EncoderVersion, snapshot: Snapshot
+) -> optuna.Study:
+    """The study that all searches share whose trials can be compared with this one's."""
+    facts = {
+        "catalog": handle.catalog.slug,
+        "what": search.what,
+        "split": search.split,
+        "snapshot": snapshot.digest,
+        "encoder": version.digest,
+        "seed": str(handle.seed),
+        "limits": f"{search.epochs}, {search.rounds}, {search.steps}",
+        "space": repr(search.space),
+    }
+    digest = sha256(repr(facts).encode()).hexdigest()
+    name = f"{handle.catalog.slug} {search.what} {search.split} {digest[:16]}"
+    return open_study(name, facts, usual_settings(search))
 
 
-def padded(rows: list[IntArray]) -> IntArray:
-    """Rows of different lengths as one array, short ones filled with −1. (R, T)"""
-    longest = max(map(len, rows), default=0)
-    table = np.full((len(rows), longest), -1, dtype=np.int64)
-    for place, row in enumerate(rows):
-        table[place, : len(row)] = row
-    return table
+@contextmanager
+def _helpers(handle: RunHandle, count: int) -> Iterator[list[subprocess.Popen[bytes]]]:
+    """More processes of this run, in its process group, so that they end with it."""
+    command = [sys.executable, str(settings.BASE_DIR / "manage.py"), "tune"]
+    command += [handle.catalog.slug, "--join", str(handle.run.pk)]
+    processes = [
+        subprocess.Popen(command, cwd=settings.BASE_DIR, stdin=subprocess.DEVNULL)
+        for _ in range(count)
+    ]
+    try:
+        yield processes
+    finally:
+        for process in processes:
+            process.terminate()
+        for process in processes:
+            process.wait()
+
+
+def _watch(
+    handle: RunHandle, copies: TrialCopies, helpers: list[subprocess.Popen[bytes]]
+) -> Callable[[], None]:
+    """A check that also looks, now and then, at what the study has and whether helpers live."""
+    looked = 0.0
+
+    def check() -> None:
+        nonlocal looked
+        handle.check()
+        if time.monotonic() - looked < GLANCE:
+            return
+        looked = time.monotonic()
+        copies.renew()
+        for process in [one for one in helpers if one.poll()]:
+            helpers.remove(process)
+            handle.log(
+                f"A process that helped ended with exit code {process.returncode}; what it printed "
+                f"is in {handle.folder}. The others go on."
+            )
+
+    return check
+
+
+def _say_what_was_found(handle: RunHandle, search: Search) -> None:
+    better = False
+    for best in best_of(handle.run.trials.all()):
+        name, value = search.space.branch(best.branch).words, best.trial.value or 0.0
+        if best.usual is None:
+            handle.log(f"{name}: {value:.4f}, but the usual settings were not tried; they stay.")
+        elif best.is_better:
+            better = True
+            told = in_words(best.trial.settings)
+            handle.log(f"{name}: nDCG@10 {best.usual:.4f} → {value:.4f} with {told}")
+        else:
+            handle.log(f"{name}: nothing better than the usual settings, {best.usual:.4f}.")
+    if better:
+        command = "finetune" if search.what == "encoder" else "train"
+        handle.log(
+            f"Use it: manage.py {command} {handle.catalog.slug} --param tuned={handle.run.pk}"
+        )
+    else:
+        handle.log("The usual settings stay.")

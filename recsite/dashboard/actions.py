@@ -14,12 +14,14 @@ from training import runs
 from training.errors import TrainingFault
 from training.models import TrainingRun
 from training.refresh import refresh_now
+from training.search_space import read_search
 
 FIELDS = {  # kind of run → the fields of its form, which are parameters of the run
-    TrainingRun.Kind.TRAIN: ("encoder",),
+    TrainingRun.Kind.TRAIN: ("encoder", "tuned"),
     TrainingRun.Kind.PRETRAIN: ("encoder",),
     TrainingRun.Kind.FINETUNE: ("encoder", "way"),
     TrainingRun.Kind.QUANTIZE: ("encoder",),
+    TrainingRun.Kind.TUNE: ("what", "trials", "minutes"),
 }
 
 
@@ -36,6 +38,12 @@ def start(request: HttpRequest, slug: str, kind: str) -> HttpResponse:
         return redirect("dashboard:run", going_on.pk)
     chosen = {name: request.POST.get(name, "")[:64] for name in FIELDS[TrainingRun.Kind(kind)]}
     parameters = {name: value for name, value in chosen.items() if value}
+    if kind == TrainingRun.Kind.TUNE:
+        try:
+            read_search(parameters)
+        except TrainingFault as fault:
+            messages.error(request, str(fault))
+            return redirect("dashboard:catalog-models", slug)
     run = runs.create_run(catalog, kind, parameters, staff_user(request))
     return redirect("dashboard:run", run.pk)
 

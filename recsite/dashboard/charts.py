@@ -86,7 +86,7 @@ def bars(days: Sequence[tuple[date, int]]) -> list[Bar]:
 def _title(name: str) -> str:
     """tower/train_loss and tower/valid_loss → tower loss; ranker/ndcg@10 stays itself."""
     family, _, metric = name.rpartition("/")
-    for prefix in ("train_", "valid_"):
+    for prefix in ("train_", "valid_", "trial_", "best_"):
         metric = metric.removeprefix(prefix)
     return f"{family} {metric}".strip().replace("_", " ")
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from django.contrib import messages
 from django.core.paginator import Paginator
 from django.db import transaction
-from django.db.models import Count
+from django.db.models import Count, Prefetch
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_GET, require_http_methods
@@ -15,8 +15,10 @@ from ranking.bundle import bundle_exists
 from recsite.dashboard.access import locked_catalog, needs, require, staff_user
 from training import registry
 from training.errors import TrainingFault
-from training.models import ModelVersion
+from training.models import ModelVersion, RunState, TrainingRun, TuningTrial
 from training.registry import Check, Figure, figure
+from training.search_space import SPACES, USUAL_TRIALS
+from training.tuned import Best, best_of
 
 METRICS = (  # name in training/evaluation.py, words on the page
     ("ndcg@10", "nDCG@10"),
@@ -27,6 +29,7 @@ METRICS = (  # name in training/evaluation.py, words on the page
 )
 MODELS_A_PAGE = 20
 PROMOTIONS = 30
+SEARCHES = 10
 
 
 @dataclass(frozen=True)
@@ -70,6 +73,14 @@ class Row:
 
 
 @dataclass(frozen=True)
+class Searched:
+    """A search for better settings, and the best that it found in each branch."""
+
+    run: TrainingRun
+    bests: list[Best]
+
+
+@dataclass(frozen=True)
 class Learned:
     """An encoder that the catalog made, and what it does to ranking by text alone."""
 
@@ -104,6 +115,7 @@ def page(request: HttpRequest, slug: str) -> HttpResponse:
     )
     live = registry.live_version(catalog)
     encoders = list(catalog.encoders.select_related("parent").order_by("-created_at"))
+    searches = _searches(catalog)
     history = catalog.promotions.select_related("by").order_by("-at", "-pk")
     return render(
         request,
@@ -121,6 +133,10 @@ def page(request: HttpRequest, slug: str) -> HttpResponse:
             "encoders": [_learned(version) for version in encoders],
             "live_encoder": registry.live_encoder(catalog),
             "smaller": _smaller(encoders),
+            "spaces": SPACES.values(),
+            "usual_trials": USUAL_TRIALS,
+            "searches": searches,
+            "has_found": any(one.run.state == RunState.SUCCEEDED for one in searches),
         },
     )
 
@@ -188,6 +204,14 @@ def roll_back_page(request: HttpRequest, slug: str) -> HttpResponse:
         "reason": request.POST.get("reason", ""),
     }
     return render(request, "dashboard/roll_back.html", context, status=422 if fault else 200)
+
+
+def _searches(catalog: Catalog) -> list[Searched]:
+    """The last searches of a catalog, newest first."""
+    complete = TuningTrial.objects.filter(state=TuningTrial.State.COMPLETE)
+    runs = catalog.runs.filter(kind=TrainingRun.Kind.TUNE).order_by("-created_at")
+    runs = runs.prefetch_related(Prefetch("trials", complete))
+    return [Searched(run, best_of(run.trials.all())) for run in runs[:SEARCHES]]
 
 
 def _learned(version: EncoderVersion) -> Learned:

@@ -11,7 +11,7 @@ from catalog.models import Role
 from recsite import health
 from recsite.dashboard.access import needs
 from recsite.dashboard.charts import Chart, curve_charts
-from training.models import ModelVersion, RunLogLine, RunState, TrainingRun
+from training.models import ModelVersion, RunLogLine, RunState, TrainingRun, TuningTrial
 
 LOG_LINES = 200  # newest ones on the page
 STOP_POLLING = 286  # htmx swaps the answer in and asks no more
@@ -31,6 +31,7 @@ class Live:
     waits_for: str  # a sentence, while it is queued
     version: ModelVersion | None  # what it registered
     retries: list[TrainingRun]
+    trials: list[TuningTrial]  # of a search, by number
 
     @property
     def log_is_cut(self) -> bool:
@@ -52,6 +53,8 @@ class Live:
                 f"{run.progress:.3f}",
                 run.attempts,
                 points,
+                len(self.trials),
+                sum(trial.value is not None for trial in self.trials),
                 newest,
                 len(self.waits_for),
                 len(run.environment),
@@ -100,6 +103,7 @@ def _live(run: TrainingRun) -> Live:
         remaining=remaining,
         waits_for=_waits_for(run),
         retries=list(TrainingRun.objects.filter(retry_of=run).order_by("created_at")),
+        trials=list(run.trials.order_by("number")) if run.kind == TrainingRun.Kind.TUNE else [],
         version=ModelVersion.objects.filter(run=run).select_related("catalog").first(),
     )
 

@@ -8,8 +8,10 @@ from django.utils import timezone
 from django.utils.timesince import timesince
 
 from training.registry import Figure
+from training.tuned import in_words
 
 register = template.Library()
+register.filter("settings", in_words)
 
 
 @register.filter

@@ -10,8 +10,8 @@ from tests.ranking.worlds import NOW, item_index, log_of, state
 from training.errors import TrainingFault
 from training.evaluation import evaluate_state, pipeline_scorer
 from training.report import PIPELINE, segments
+from training.scoring import ranks_of
 from training.splits import Moments, PastRequest, Split, context_of, time_split
-from training.tune import ranks_of
 
 MOMENTS = Moments(NOW - 40 * DAY, NOW - 20 * DAY, NOW - 15 * DAY, NOW - 10 * DAY, NOW)
 ITEMS = replace(item_index(), published=np.full(12, NOW - 60 * DAY))

@@ -10,7 +10,7 @@ from ranking.rankers.network import NetworkConfig
 from tests.ranking.worlds import examples_of
 from training.fit_network import NetworkTraining, fit_network, ndcg
 from training.handle import RunHandle
-from training.tune import greedy_shares
+from training.scoring import greedy_shares
 
 DRAW = np.random.default_rng(0)
 NAMES = ["noise", "due"]

@@ -7,7 +7,14 @@ from catalog.models import Catalog
 from ranking.types import DAY
 from tests.ranking.worlds import NOW, log_of
 from training.errors import TrainingFault
-from training.splits import context_of, leave_last, make_split, past_requests, split_by_time
+from training.splits import (
+    context_of,
+    leave_last,
+    make_split,
+    past_requests,
+    split_by_time,
+    without_test,
+)
 
 
 def test_the_last_windows_are_held_back() -> None:
@@ -17,6 +24,46 @@ def test_the_last_windows_are_held_back() -> None:
     assert split.end - split.test_start == pytest.approx(window, rel=1e-3)
     assert split.test_start - split.valid_start == pytest.approx(window, rel=1e-3)
     assert split.valid_start - split.rank_start == pytest.approx(2 * window, rel=1e-3)
+
+
+@pytest.mark.parametrize(("name", "kept"), [("time", 88), ("leave-last-5", 95)])
+def test_without_the_test_nothing_of_it_is_left(name: str, kept: int) -> None:
+    def events(row: int) -> list[tuple[int, int, float, float]]:
+        """A pick a day; those of the last `100 - kept` days are of this row."""
+        return [
+            (user, row if day >= kept else (user + day) % 5, 99.0 - day, 1.0)
+            for user in range(12)
+            for day in range(100)
+        ]
+
+    catalog = Catalog(name="c", repeat_consumption=True)
+    one, other = (
+        without_test(log, make_split(name, log, catalog))
+        for log in (log_of(*events(7)), log_of(*events(8)))
+    )
+    for log, split in (one, other):
+        assert not np.isin(log.rows, [7, 8]).any()
+        assert split.test.requests == []
+    for column in ("users", "rows", "timestamps", "weights"):
+        assert np.array_equal(getattr(one[0], column), getattr(other[0], column))
+    for first, second in zip(
+        [*one[1].train, one[1].valid], [*other[1].train, other[1].valid], strict=True
+    ):
+        assert np.array_equal(first.known, second.known)
+        assert len(first.requests) == len(second.requests) > 0
+
+
+@pytest.mark.parametrize("name", ["time", "leave-last-5"])
+def test_without_the_test_requests_know_the_same(name: str) -> None:
+    events = [(user, (user * day) % 7, 99.0 - day, 1.0) for user in range(12) for day in range(100)]
+    log = log_of(*events)
+    split = make_split(name, log, Catalog(name="c", repeat_consumption=True))
+    less, own = without_test(log, split)
+    for before, after in zip(split.valid.requests, own.valid.requests, strict=True):
+        assert np.array_equal(context_of(log, before).rows, context_of(less, after).rows)
+        assert np.array_equal(before.picked, after.picked)
+    assert np.array_equal(log.keep(split.tower).rows, less.keep(own.tower).rows)
+    assert np.array_equal(log.keep(split.valid.known).rows, less.keep(own.valid.known).rows)
 
 
 def test_too_little_is_said_with_figures() -> None:

@@ -50,6 +50,7 @@ def pages(shop: Catalog, run: TrainingRun, bundle_id: str) -> list[str]:
 def actions(shop: Catalog, run: TrainingRun) -> list[str]:
     return [
         reverse("dashboard:train", args=[shop.slug]),
+        reverse("dashboard:tune", args=[shop.slug]),
         reverse("dashboard:refresh", args=[shop.slug]),
         reverse("dashboard:cancel", args=[run.pk]),
         reverse("dashboard:retry", args=[run.pk]),

@@ -25,6 +25,7 @@ NEEDS = {  # route → the role to see it, the role to send its form
     "pretrain": (OPERATOR, OPERATOR),
     "finetune": (OPERATOR, OPERATOR),
     "quantize": (OPERATOR, OPERATOR),
+    "tune": (OPERATOR, OPERATOR),
     "refresh": (OPERATOR, OPERATOR),
     "runs": (VIEWER, VIEWER),
     "run": (VIEWER, VIEWER),

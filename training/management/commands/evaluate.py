@@ -13,6 +13,7 @@ from training.cold_start import cold_start
 from training.cold_start import told as cold_start_told
 from training.console import find_catalog, run_here
 from training.evaluation import ablate_catalog, evaluate_catalog
+from training.fit import Limits, with_tuned
 from training.models import TrainingRun
 from training.report import table
 
@@ -36,6 +37,12 @@ class Command(BaseCommand):
             default="",
             help="configured, or how the digest of a learned encoder begins; fits a pipeline on "
             "its vectors",
+        )
+        parser.add_argument(
+            "--tuned",
+            default="",
+            metavar="RUN",
+            help="latest, or the id of a search: fits a pipeline with the settings that it found",
         )
         parser.add_argument("--people", type=int, help="requests measured, at most; drawn")
         parser.add_argument("--seed", type=int, default=1)
@@ -68,17 +75,18 @@ class Command(BaseCommand):
         if options["cold_start"]:
             self._rows(catalog, options, cold_start, cold_start_told)
             return
-        asked = ("split", "fresh", "encoder")
+        asked = ("split", "fresh", "encoder", "tuned")
         parameters = {name: options[name] for name in asked if options[name]}
         kind = TrainingRun.Kind.EVALUATE
         with run_here(catalog, kind, parameters, options["seed"], self.stdout.write) as run:
             result = evaluate_catalog(
                 run,
                 options["split"],
-                fresh=options["fresh"],
+                fresh=options["fresh"] or bool(options["tuned"]),
                 most_people=options["people"],
                 ranks_folder=options["ranks"],
                 encoder=options["encoder"],
+                limits=with_tuned(run, Limits()),
             )
         bundle = f"bundle {result['bundle']}" if result["bundle"] else "fitted for this evaluation"
         self.stdout.write(

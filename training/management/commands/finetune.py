@@ -17,7 +17,9 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("catalog", help="slug of the catalog, such as shop")
-        add_run_arguments(parser, "way, steps, learning_rate, temperature, encoder, split, …")
+        add_run_arguments(
+            parser, "way, steps, learning_rate, temperature, encoder, split, tuned, …"
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         catalog = find_catalog(options["catalog"])

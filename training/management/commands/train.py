@@ -16,7 +16,9 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("catalog", help="slug of the catalog, such as shop")
-        add_run_arguments(parser, "epochs, rounds, network_epochs, evaluate_people and encoder")
+        add_run_arguments(
+            parser, "epochs, rounds, network_epochs, evaluate_people, encoder and tuned"
+        )
         parser.add_argument(
             "--promote", action="store_true", help="put the model live if the gate is green"
         )
