@@ -1,6 +1,7 @@
 """② Who asks, and what they did a moment ago."""
 
 import time
+from collections.abc import Sequence
 
 import numpy as np
 from django.db import connection
@@ -16,6 +17,23 @@ SELECT item_id, type, extract(epoch FROM "timestamp")::float8 FROM catalog_inter
 WHERE user_id = %s AND catalog_id = %s AND NOT is_suspected AND "timestamp" <= to_timestamp(%s)
 ORDER BY "timestamp" DESC, id DESC LIMIT %s
 """
+
+
+def context_of_items(ids: Sequence[int], catalog: Catalog, items: ItemIndex) -> UserContext:
+    """Somebody unknown who has just picked these items (database ids), one after the other."""
+    rows = items.rows_of(np.array(ids, dtype=np.int64))
+    rows = rows[rows >= 0]
+    kind = max(catalog.event_weights, key=lambda name: catalog.event_weights[name])
+    weight = catalog.event_weights[kind]
+    now = time.time()
+    return UserContext(
+        None,
+        rows,
+        np.full(len(rows), TYPE_CODES[kind], dtype=np.int8),
+        now - np.arange(len(rows), 0, -1, dtype=np.float64),
+        np.full(len(rows), weight, dtype=np.float32),
+        now,
+    )
 
 
 def read_context(query: Query, catalog: Catalog, items: ItemIndex) -> UserContext:

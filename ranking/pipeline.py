@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 
 import numpy as np
 
 from catalog.events import log_slate
-from catalog.models import Catalog, Item, SlateLog
+from catalog.models import Catalog, EncoderVersion, Item, SlateLog
 from ranking import explain
 from ranking.context import read_context
 from ranking.features import recent_rows
@@ -21,7 +22,8 @@ from ranking.rankers.blend import score
 from ranking.rankers.ensemble import by_rank
 from ranking.rankers.examples import HISTORY
 from ranking.rerank import DIVERSITY, diversify
-from ranking.serving import current, vector_of_query
+from ranking.rollout import answered
+from ranking.serving import vector_of_query
 from ranking.sources.union import empty_candidates, retrieve
 from ranking.state import RankingState
 from ranking.types import Candidates, Query, Slate, SlateItem, Stage, UserContext
@@ -55,11 +57,21 @@ def recommend(query: Query) -> Slate:
     Catalog.DoesNotExist
         There is no such catalog.
     """
-    trace = Trace()
     catalog = Catalog.objects.get(slug=query.catalog_slug)
-    state, _ = current(catalog)
+    return answered(catalog, query.user_id, partial(recommend_with, query, catalog))
+
+
+def recommend_with(
+    query: Query,
+    catalog: Catalog,
+    state: RankingState,
+    _: EncoderVersion | None = None,
+    context: UserContext | None = None,
+) -> Slate:
+    """The whole path with this state; for the person that the query names, unless told of one."""
+    trace = Trace()
     with trace.stage("context", 0) as out:  # ②
-        context = read_context(query, catalog, state.items)
+        context = context or read_context(query, catalog, state.items)
         out += [0, {"interactions": len(context.rows)}]
     candidates = rank(state, context, query, trace)  # ④ – ⑧
     with trace.stage(DIVERSITY, len(candidates)) as out:  # ⑨
@@ -93,9 +105,15 @@ def rank(state: RankingState, context: UserContext, query: Query, trace: Trace) 
 
 def search(query: Query) -> Slate:
     """Answer a search: ③ finds by words and by meaning, then the same path as any request."""
-    trace = Trace()
     catalog = Catalog.objects.get(slug=query.catalog_slug)
-    state, encoder = current(catalog)
+    return answered(catalog, query.user_id, partial(search_with, query, catalog))
+
+
+def search_with(
+    query: Query, catalog: Catalog, state: RankingState, encoder: EncoderVersion | None
+) -> Slate:
+    """The whole path of a search with this state."""
+    trace = Trace()
     with trace.stage("context", 0) as out:  # ②
         context = read_context(query, catalog, state.items)
         out += [0, {"interactions": len(context.rows)}]

@@ -5,6 +5,7 @@ bundle or changed items are loaded by a thread beside the requests, which go on 
 then one assignment swaps. A bundle that cannot be opened is refused, the old one stays.
 """
 
+import copy
 import json
 import logging
 import threading
@@ -65,11 +66,13 @@ class _Slot:
     encoder: EncoderVersion | None = None
     items_version: int = -1
     refused: str | None = None  # a bundle id that could not be opened
+    failed: str | None = None  # a bundle id that could be opened, but not loaded
     counted_at: float = 0.0  # monotonic seconds
     not_before: float = 0.0  # monotonic seconds: no load sooner
 
 
 _slots: dict[int, _Slot] = {}
+_challengers: dict[int, _Slot] = {}  # of the catalogs in which one is being rolled out
 _slots_lock = threading.Lock()
 
 
@@ -77,14 +80,59 @@ def current(catalog: Catalog) -> tuple[RankingState, EncoderVersion | None]:
     """What to rank with now; loads where there is nothing yet, refreshes beside later requests."""
     with _slots_lock:
         slot = _slots.setdefault(catalog.pk, _Slot())
+        if not catalog.challenger_share:
+            _challengers.pop(catalog.pk, None)  # its roll-out is over: so is its memory
     if _shows_nothing(catalog, slot):
         with slot.lock:
             if _shows_nothing(catalog, slot):
                 _refresh(catalog, slot)
-    elif _is_old(catalog, slot) and slot.lock.acquire(blocking=False):
-        threading.Thread(target=_refresh_beside, args=(catalog, slot), daemon=True).start()
+    else:
+        _keep_fresh(catalog, slot)
     assert slot.state is not None
     return slot.state, slot.encoder
+
+
+def challenging(catalog: Catalog) -> tuple[RankingState, EncoderVersion | None]:
+    """What the challenger's share of the people is ranked with, after `current` was asked.
+
+    Until its bundle is in memory, and when it was refused, that is the live bundle's state: its
+    `bundle_id` tells.
+    """
+    with _slots_lock:
+        live = _slots[catalog.pk]
+        begin = _Slot(state=live.state, encoder=live.encoder, items_version=live.items_version)
+        slot = _challengers.setdefault(catalog.pk, begin)
+    as_live = copy.copy(catalog)
+    as_live.live_bundle = catalog.challenger_bundle
+    _keep_fresh(as_live, slot)
+    if catalog.challenger_bundle in (slot.refused, slot.failed):
+        fault = "A web process could not load its files; its log says why."
+        catalog.withdraw_challenger(catalog.challenger_bundle, fault)
+    assert slot.state is not None
+    return slot.state, slot.encoder
+
+
+def load_state(
+    catalog: Catalog, bundle_id: str, items: tuple[ItemIndex, EncoderVersion | None] | None = None
+) -> tuple[RankingState, EncoderVersion | None]:
+    """Any bundle, loaded anew over today's items; `items` with that encoder's vectors are shared.
+
+    Raises
+    ------
+    RankingFault
+        The bundle cannot be opened.
+    """
+    bundle = open_bundle(bundle_id, catalog.slug)
+    encoder = encoder_of(bundle, catalog)
+    known = items[0] if items and items[1] == encoder else ItemIndex.load(catalog, encoder)
+    state = state_from_bundle(bundle, known, catalog)
+    return replace(state, popularity=_count(catalog, state.popularity, known)), encoder
+
+
+def _keep_fresh(catalog: Catalog, slot: _Slot) -> None:
+    """Refresh a slot beside the requests, if it is old and nobody is at it."""
+    if _is_old(catalog, slot) and slot.lock.acquire(blocking=False):
+        threading.Thread(target=_refresh_beside, args=(catalog, slot), daemon=True).start()
 
 
 def _shows_nothing(catalog: Catalog, slot: _Slot) -> bool:
@@ -126,6 +174,7 @@ def forget_all() -> None:
     """Let go of everything that is in memory; tests and forks start anew."""
     with _slots_lock:
         _slots.clear()
+        _challengers.clear()
 
 
 def vector_of_query(text: str, encoder: EncoderVersion) -> FloatArray | None:
@@ -149,7 +198,9 @@ def _refresh_beside(catalog: Catalog, slot: _Slot) -> None:
     """`_refresh` in a thread; the caller has taken the lock."""
     try:
         _refresh(catalog, slot)
-    except Exception:  # whatever it was, the old state goes on answering; try again after a rest
+    except Exception as fault:  # the old state goes on answering; try again after a rest
+        if not isinstance(fault, DatabaseError):
+            slot.failed = catalog.live_bundle
         logger.exception("Refreshing catalog %s failed; the old state stays.", catalog.slug)
         slot.counted_at, slot.not_before = time.monotonic(), time.monotonic() + POPULARITY_EVERY
     finally:

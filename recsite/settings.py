@@ -301,6 +301,11 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 60.0,
         "options": {"expires": 60},
     },
+    "watch-rollouts": {
+        "task": "training.tasks.watch_rollouts",
+        "schedule": 60.0,
+        "options": {"expires": 60},
+    },
     "prepare-partitions": {
         "task": "training.tasks.prepare_partitions",
         "schedule": crontab(hour="1", minute="10"),

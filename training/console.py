@@ -15,7 +15,7 @@ from ranking.errors import RankingFault
 from training.errors import RunCancelled, StaleLease, TrainingFault
 from training.handle import RunHandle
 from training.leases import Lease, claim, finish
-from training.models import RunState, TrainingRun
+from training.models import ModelVersion, RunState, TrainingRun
 from training.runs import cancel, create_claimed
 from training.watcher import owner_name, watch
 
@@ -27,6 +27,14 @@ def find_catalog(slug: str) -> Catalog:
         known = ", ".join(Catalog.objects.order_by("slug").values_list("slug", flat=True))
         raise CommandError(f"There is no catalog {slug!r}. Known: {known or 'none'}.")
     return catalog
+
+
+def find_version(bundle_id: str) -> ModelVersion:
+    """The registered model of this bundle, with its catalog."""
+    found = ModelVersion.objects.filter(bundle_id=bundle_id).select_related("catalog").first()
+    if found is None:
+        raise CommandError(f"There is no model {bundle_id!r}.")
+    return found
 
 
 def find_run(text: str) -> TrainingRun:

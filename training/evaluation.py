@@ -37,7 +37,7 @@ from training.errors import TrainingFault
 from training.fit import Limits, fit_pipeline, fit_sources
 from training.handle import RunHandle
 from training.impressions import read_impressions, with_impressions
-from training.report import PIPELINE, Ranked, report, table
+from training.report import LIVE, PIPELINE, Ranked, report, table
 from training.scoring import Scorer, padded, ranks_of, tower_scorer
 from training.snapshot import open_snapshot, read_log, take_snapshot
 from training.splits import (
@@ -137,8 +137,11 @@ def evaluate_state(
     fit_seconds: float = 0.0,
     ranks_folder: Path | None = None,
     peers: Callable[[], list[Ranked]] = list,
+    live: RankingState | None = None,
 ) -> dict[str, Any]:
     """Every baseline, the peers, the tower alone and the full pipeline on the split's test.
+
+    `live` is the live model's state over the same rows; it is asked the same requests.
 
     Raises
     ------
@@ -151,7 +154,8 @@ def evaluate_state(
             "Nobody picked anything new in the test window, the last part of the log, so there is "
             "nothing to measure: wait for more interactions, or import some."
         )
-    then = state.as_of(log.keep(split.test.known), split.test.now)
+    known = log.keep(split.test.known)
+    then = state.as_of(known, split.test.now)
     asked = Asked(then, log, requests, check)
     ranked = [
         asked.answers(baseline.name, "baseline", scorer, seconds)
@@ -163,6 +167,9 @@ def evaluate_state(
     if state.personalizer is not None:
         without = pipeline_scorer(replace(then, personalizer=None))
         ranked.append(asked.answers("without the personal model", "part", without, 0.0))
+    if live is not None:
+        scorer = pipeline_scorer(live.as_of(known, split.test.now))
+        ranked.append(asked.answers(LIVE, "live", scorer, 0.0))
     ranked.append(asked.answers(PIPELINE, "pipeline", pipeline_scorer(then), fit_seconds))
     if ranks_folder is not None:
         for one in ranked:

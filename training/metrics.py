@@ -108,6 +108,16 @@ def gini(tops: IntArray, items: int) -> float:
     return float(weights @ times / (items * times.sum())) if times.any() else 0.0
 
 
+def exposure(tops: IntArray, chosen: NDArray[np.bool_]) -> float:
+    """Share of all places that go to the chosen items (N,).
+
+    |places with a chosen item| / |places| (Singh & Joachims 2018, every place of equal worth). NaN
+    where nothing is shown.
+    """
+    shown = tops[tops >= 0]
+    return float(chosen[shown].mean()) if len(shown) else float("nan")
+
+
 def novelty(tops: IntArray, popularity: Numbers) -> Figures:
     """Mean self-information of the shown items, in bits: how surprising they are, (R,).
 

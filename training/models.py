@@ -271,7 +271,9 @@ class ModelVersion(models.Model):
     bundle_id = models.CharField(max_length=80, unique=True)
     digest = models.CharField(max_length=64)
     run = models.ForeignKey(TrainingRun, on_delete=models.SET_NULL, null=True, blank=True)
-    parent = models.ForeignKey("self", on_delete=models.SET_NULL, null=True, blank=True)
+    parent = models.ForeignKey(  # what was live when it was registered
+        "self", on_delete=models.SET_NULL, null=True, blank=True, related_name="children"
+    )
     metrics = models.JSONField(default=dict)  # as training/evaluation.py reports them
     encoder = models.ForeignKey(  # whose vectors it was trained on
         EncoderVersion, on_delete=models.SET_NULL, null=True, blank=True
@@ -292,16 +294,19 @@ class ModelVersion(models.Model):
 
 
 class Promotion(models.Model):
-    """A change of the live bundle: who, when, from what to what, and why."""
+    """A change of what answers: who, when, from what to what, for how many, and why."""
 
     class Kind(models.TextChoices):
         PROMOTE = "promote"
         ROLL_BACK = "roll-back"
+        ROLL_OUT = "roll-out"  # to a share of the people; the live bundle stays
+        STOP = "stop"  # of a roll-out
 
     catalog = models.ForeignKey(Catalog, on_delete=models.CASCADE, related_name="promotions")
     kind = models.CharField(max_length=16, choices=Kind)
     from_bundle = models.CharField(max_length=80, blank=True)
     to_bundle = models.CharField(max_length=80, blank=True)
+    share = models.PositiveSmallIntegerField(default=100)  # percent of the people that get it
     reason = models.TextField()
     by = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True

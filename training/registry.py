@@ -1,16 +1,14 @@
-"""⑭ Register, gate, promote, roll back: the only writer of `Catalog.live_bundle`.
+"""⑭ Register, promote, roll back, delete: the only writer of `Catalog.live_bundle`.
 
 Each change is one transaction that locks the catalog, opens the bundle before it moves the pointer,
 and writes down who did it and why. `NOTIFY recsite_bundle` tells the serving processes; the row is
 the authority.
 """
 
-import math
 import re
 import shutil
 import time
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,58 +18,24 @@ from django.db import connection, transaction
 from catalog.models import Catalog, EncoderVersion, User
 from ranking.bundle import (
     BUNDLE_ID,
-    Bundle,
-    BundleError,
     bundle_exists,
+    bundle_path,
     delete_bundle,
     open_bundle,
     snapshot_of,
 )
 from ranking.encoder_store import delete_encoder
 from training.errors import TrainingFault
+from training.gate import gate, open_registered
 from training.models import ModelVersion, Promotion, TrainingRun
 
 CHANNEL = "recsite_bundle"
-QUALITY = "ndcg@10"  # the metric that the gate looks at
-COVERAGE = "coverage@10"
 LEFTOVER_AGE = 86_400.0  # seconds
 SNAPSHOT = re.compile(r"[0-9a-f]{64}\.parquet")
 KEEP_ENCODERS = 5  # newest learned ones, besides those that a bundle needs
 # Ways of quantize.py to make an encoder smaller; such a one learns nothing of its own.
 QUANTISED = ("bf16", "int8", "int8 2/3 layers", "int8 1/2 layers")
 KEEP_BUNDLES = 5  # newest ones whose files stay, besides the live one and the one before it
-
-
-@dataclass(frozen=True)
-class Figure:
-    """One metric of one model, with its 95 % interval where there is one."""
-
-    value: float
-    low: float | None = None
-    high: float | None = None
-
-
-@dataclass(frozen=True)
-class Check:
-    """One named check of the gate."""
-
-    name: str
-    ok: bool
-    reason: str
-
-
-def figure(metrics: dict[str, Any], name: str) -> Figure | None:
-    """A metric of the whole pipeline, as training/evaluation.py reports it; None if it is missing.
-
-    An entry is a number, or a mapping with `value` and, where there is one, the interval `low`,
-    `high`.
-    """
-    entry = metrics.get("pipeline", metrics).get(name)
-    if isinstance(entry, int | float) and math.isfinite(entry):
-        return Figure(float(entry))
-    if isinstance(entry, dict) and isinstance(entry.get("value"), int | float):
-        return Figure(float(entry["value"]), entry.get("low"), entry.get("high"))
-    return None
 
 
 def register(run: TrainingRun | None, bundle_id: str, metrics: dict[str, Any]) -> ModelVersion:
@@ -114,14 +78,30 @@ def promote(
         catalog = Catalog.objects.select_for_update().get(pk=version.catalog_id)
         if catalog.live_bundle == version.bundle_id:
             raise TrainingFault(f"{version.bundle_id} is live already.")
-        _open(version.bundle_id, catalog, version.digest)
-        red = [check for check in gate(version, live_version(catalog)) if not check.ok]
-        if red and not force:
+        if catalog.challenger_share and catalog.challenger_bundle != version.bundle_id:
             raise TrainingFault(
-                f"The gate is red: {' '.join(check.reason for check in red)} "
-                "Promote it in spite of that only with a good reason (force)."
+                f"{catalog.challenger_bundle} is being rolled out: promote that one, or stop its "
+                "roll-out first."
             )
+        pass_gate(version, catalog, force=force)
         return _move(catalog, Promotion.Kind.PROMOTE, version.bundle_id, by, reason)
+
+
+def pass_gate(version: ModelVersion, catalog: Catalog, *, force: bool) -> None:
+    """Let a model pass whose files are sound and whose gate shows no red, or is overruled.
+
+    Raises
+    ------
+    TrainingFault
+        It must not go on; the message says why.
+    """
+    open_registered(version.bundle_id, catalog, version.digest)
+    red = [check for check in gate(version, live_version(catalog)) if check.ok is False]
+    if red and not force:
+        raise TrainingFault(
+            f"The gate is red: {' '.join(check.reason for check in red)} "
+            "Promote it in spite of that only with a good reason (force)."
+        )
 
 
 def promote_if_first(version: ModelVersion) -> Promotion | None:
@@ -152,7 +132,7 @@ def roll_back(catalog: Catalog, by: User | None, reason: str) -> Promotion:
         target = previous_bundle(locked)
         if target:
             known = ModelVersion.objects.filter(bundle_id=target).first()
-            _open(target, locked, known.digest if known else "")
+            open_registered(target, locked, known.digest if known else "")
         return _move(locked, Promotion.Kind.ROLL_BACK, target, by, reason)
 
 
@@ -163,25 +143,14 @@ def previous_bundle(catalog: Catalog) -> str:
     two steps back and not to and fro.
     """
     pile = [""]
-    history = catalog.promotions.order_by("at", "pk").values_list("kind", "to_bundle")
+    moves = catalog.promotions.filter(kind__in=[Promotion.Kind.PROMOTE, Promotion.Kind.ROLL_BACK])
+    history = moves.order_by("at", "pk").values_list("kind", "to_bundle")
     for kind, bundle_id in history:
         if kind == Promotion.Kind.PROMOTE:
             pile.append(bundle_id)
         elif len(pile) > 1:
             pile.pop()
     return pile[-2] if len(pile) > 1 else ""
-
-
-def gate(
-    version: ModelVersion, live: ModelVersion | None, *, check_files: bool = True
-) -> list[Check]:
-    """Named checks of a model against the live one, each with its reason.
-
-    `check_files` reads every byte of the bundle; a list of many models goes without.
-    """
-    beside = live.metrics if live is not None and live.pk != version.pk else None
-    checks = [_check_quality(version.metrics, beside), _check_coverage(version.metrics, beside)]
-    return [_check_bundle(version), *checks] if check_files else checks
 
 
 def live_version(catalog: Catalog) -> ModelVersion | None:
@@ -203,6 +172,69 @@ def encoder_of_live(catalog: Catalog) -> EncoderVersion | None:
     return encoder if encoder is not None and encoder.outlives_settings(catalog) else None
 
 
+def needed_bundles(catalog: Catalog) -> dict[str, str]:
+    """The bundles whose files must stay, and what each is: live, challenger, what was live before.
+
+    '' may be among them: no model.
+    """
+    return {
+        previous_bundle(catalog): "what a roll-back returns to",
+        catalog.challenger_bundle: "the challenger",
+        catalog.live_bundle: "live",
+    }
+
+
+def delete(version: ModelVersion) -> list[str]:
+    """Delete a model: its row, its bundle, and its snapshot if nothing else needs that.
+
+    The history of promotions keeps its name. Returns what went, in words.
+
+    Raises
+    ------
+    TrainingFault
+        It is live, the challenger, or what a roll-back returns to. Nothing has gone then.
+    """
+    with transaction.atomic():
+        catalog = Catalog.objects.select_for_update().get(pk=version.catalog_id)
+        role = needed_bundles(catalog).get(version.bundle_id)
+        if role:
+            raise TrainingFault(f"{version.bundle_id} is {role}, so it cannot be deleted.")
+        gone = depends_on(version)
+        snapshot = own_snapshot(version)
+        version.delete()
+        delete_bundle(version.bundle_id)
+        if snapshot is not None:
+            snapshot.unlink(missing_ok=True)
+    return gone
+
+
+def depends_on(version: ModelVersion) -> list[str]:
+    """What goes when a model is deleted, in words."""
+    gone = [f"the registered model {version.bundle_id} and its figures"]
+    if bundle_exists(version.bundle_id):
+        size = sum(file.stat().st_size for file in bundle_path(version.bundle_id).iterdir())
+        gone.append(f"its bundle of {size / 1e6:,.1f} MB")
+    if snapshot := own_snapshot(version):
+        size = snapshot.stat().st_size
+        gone.append(
+            f"the snapshot {snapshot.stem[:8]} of {size / 1e6:,.1f} MB, which no other needs"
+        )
+    return gone
+
+
+def own_snapshot(version: ModelVersion) -> Path | None:
+    """The file of the snapshot that this model alone was trained on; None if others need it."""
+    digest = snapshot_of(version.bundle_id)
+    path = Path(settings.SNAPSHOT_DIR) / f"{digest}.parquet"
+    if not digest or not path.is_file():
+        return None
+    others = ModelVersion.objects.exclude(pk=version.pk).values_list("bundle_id", flat=True)
+    if any(snapshot_of(bundle_id) == digest for bundle_id in others):
+        return None
+    needed = TrainingRun.objects.may_go_on().filter(snapshot_digest=digest).exists()
+    return None if needed else path
+
+
 def prune(catalog: Catalog) -> list[str]:
     """Delete the files of old bundles; the newest, the live and the previous one stay.
 
@@ -213,7 +245,7 @@ def prune(catalog: Catalog) -> list[str]:
         ids = list(
             locked.model_versions.order_by("-created_at").values_list("bundle_id", flat=True)
         )
-        kept = {*ids[:KEEP_BUNDLES], locked.live_bundle, previous_bundle(locked)}
+        kept = {*ids[:KEEP_BUNDLES], *needed_bundles(locked)}
         gone = [name for name in ids if name not in kept and bundle_exists(name)]
         for bundle_id in gone:
             delete_bundle(bundle_id)
@@ -295,16 +327,6 @@ def _old(folder: str | Path) -> list[Path]:
     return []
 
 
-def _open(bundle_id: str, catalog: Catalog, digest: str) -> Bundle:
-    try:
-        bundle = open_bundle(bundle_id, catalog.slug)
-    except BundleError as fault:
-        raise TrainingFault(str(fault)) from fault
-    if digest and bundle.digest != digest:
-        raise TrainingFault(f"Bundle {bundle_id} is not the one that was registered.")
-    return bundle
-
-
 def _move(catalog: Catalog, kind: str, to: str, by: User | None, reason: str) -> Promotion:
     """Move the pointer of a locked catalog, and write down why."""
     if not reason.strip():
@@ -318,42 +340,12 @@ def _move(catalog: Catalog, kind: str, to: str, by: User | None, reason: str) ->
         by=by,
     )
     catalog.live_bundle = to
-    catalog.save(update_fields=["live_bundle"])
+    catalog.challenger_share, catalog.challenger_fault = 0, ""  # a change of the live one ends it
+    if catalog.challenger_bundle == to:
+        catalog.challenger_bundle = ""
+    catalog.save(
+        update_fields=["live_bundle", "challenger_bundle", "challenger_share", "challenger_fault"]
+    )
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_notify(%s, %s)", [CHANNEL, catalog.slug])  # sent on commit
     return promotion
-
-
-def _check_bundle(version: ModelVersion) -> Check:
-    try:
-        _open(version.bundle_id, version.catalog, version.digest)
-    except TrainingFault as fault:
-        return Check("files", ok=False, reason=str(fault))
-    return Check("files", ok=True, reason="Every file is there and unchanged.")
-
-
-def _check_quality(metrics: dict[str, Any], live: dict[str, Any] | None) -> Check:
-    """Not worse than the live one by more than its own interval allows."""
-    new = figure(metrics, QUALITY)
-    old = figure(live, QUALITY) if live is not None else None
-    if new is None:
-        return Check("quality", ok=False, reason=f"No {QUALITY} was measured.")
-    if old is None:
-        return Check("quality", ok=True, reason="There is no live model to compare it with.")
-    best = new.high if new.high is not None else new.value
-    told = f"{QUALITY} is {new.value:.4f}, the live one's {old.value:.4f}"
-    if best < old.value:
-        return Check("quality", ok=False, reason=f"{told}: worse beyond its interval.")
-    return Check("quality", ok=True, reason=f"{told}.")
-
-
-def _check_coverage(metrics: dict[str, Any], live: dict[str, Any] | None) -> Check:
-    """The share of the catalog that it shows has not collapsed."""
-    new = figure(metrics, COVERAGE)
-    old = figure(live, COVERAGE) if live is not None else None
-    if new is None or old is None:
-        return Check("coverage", ok=True, reason="There is no live model to compare it with.")
-    told = f"It shows {new.value:.1%} of the catalog, the live one {old.value:.1%}"
-    if new.value < old.value / 2:
-        return Check("coverage", ok=False, reason=f"{told}: less than half.")
-    return Check("coverage", ok=True, reason=f"{told}.")

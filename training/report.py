@@ -16,6 +16,7 @@ from training import metrics
 from training.splits import PastRequest, Split
 
 PIPELINE = "full pipeline"
+LIVE = "live model"
 MAIN = "ndcg@10"
 SHOWN = ("ndcg@10", "recall@10", "recall@20", "mrr@100")  # in the table of text
 DEPTHS = (5, 10, 20, 100)
@@ -38,6 +39,7 @@ HISTORIES = (
     "history 100 up",
 )
 POPULARITIES = ("popular items", "middling items", "rare items")
+NEW = "new items"
 HEAD_AND_MIDDLE = (0.5, 0.8)  # shares of all interactions, from the most picked item down
 CATEGORIES = 5  # of the first level, those that are picked most
 CALIBRATED = 2_000  # requests, at most, that the slower figures of lists are taken from
@@ -48,7 +50,7 @@ class Ranked:
     """One model's answers, request by request."""
 
     name: str
-    role: str  # baseline, part or pipeline
+    role: str  # baseline, part, live or pipeline
     ranks: IntArray  # (R, T) 0-based place of each picked item, −1 fills short rows
     tops: IntArray  # (R, 10) the first rows of each list, −1 fills short ones
     fit_seconds: float
@@ -83,14 +85,11 @@ def report(
                 "name": one.name,
                 "role": one.role,
                 "metrics": figures | lists.figures(one.tops),
-                "segments": {
-                    name: {
-                        "requests": int(chosen.sum()),
-                        MAIN: float(MEASURES[MAIN](one.ranks)[chosen].mean()),
-                    }
-                    for name, chosen in parts.items()
-                },
+                "segments": {name: _segment(one, chosen, people) for name, chosen in parts.items()},
                 "pipeline_lead": _lead(pipeline, one, people) if one is not pipeline else None,
+                "pipeline_leads": _leads(pipeline, one, people, parts)
+                if one.role == "live"
+                else {},
                 "fit_seconds": round(one.fit_seconds, 3),
                 "score_ms_per_user": round(one.score_ms, 3),
                 "peak_mb": round(one.peak_mb),
@@ -108,6 +107,38 @@ def report(
 def _figure(values: NDArray[np.float64], people: IntArray) -> dict[str, float]:
     low, high = metrics.bootstrap_interval(values, clusters=people)
     return {"value": float(values.mean()), "low": low, "high": high}
+
+
+def _segment(one: Ranked, chosen: NDArray[np.bool_], people: IntArray) -> dict[str, float]:
+    """The main metric of the requests of one segment, with its interval."""
+    figure = _figure(MEASURES[MAIN](one.ranks)[chosen], people[chosen])
+    return {
+        "requests": int(chosen.sum()),
+        MAIN: figure["value"],
+        "low": figure["low"],
+        "high": figure["high"],
+    }
+
+
+def _leads(
+    pipeline: Ranked, other: Ranked, people: IntArray, parts: dict[str, NDArray[np.bool_]]
+) -> dict[str, Any]:
+    """The pipeline's difference from another model in each measure and each segment; paired."""
+    each = {
+        name: measure(pipeline.ranks) - measure(other.ranks) for name, measure in MEASURES.items()
+    }
+    return {
+        "metrics": {name: _difference(values, people) for name, values in each.items()},
+        "segments": {
+            name: _difference(each[MAIN][chosen], people[chosen]) for name, chosen in parts.items()
+        },
+    }
+
+
+def _difference(values: NDArray[np.float64], people: IntArray) -> dict[str, float]:
+    """The mean of paired differences, its interval, and the p that there is none."""
+    p = metrics.paired_p_value(values, np.zeros(len(values)), clusters=people)
+    return {**_figure(values, people), "p": p}
 
 
 def _lead(pipeline: Ranked, other: Ranked, people: IntArray) -> dict[str, Any]:
@@ -137,6 +168,7 @@ class Lists:
         self.items = state.items
         known = log.keep(split.test.known)
         self.popularity = decayed_counts(known, len(state.items), split.test.now, 1e9)
+        self.is_rare = bands(known, len(state.items)) == len(POPULARITIES) - 1  # (N,)
         self.histories = [log.rows[request.start : request.stop] for request in requests]
 
     def figures(self, tops: IntArray) -> dict[str, dict[str, float]]:
@@ -154,6 +186,7 @@ class Lists:
         whole = {
             "coverage@10": metrics.coverage(tops, len(self.items)),
             "gini@10": metrics.gini(tops, len(self.items)),
+            "rare_exposure@10": metrics.exposure(tops, self.is_rare),
         }
         means = {name: _mean(values) for name, values in each.items()}
         return {name: {"value": value} for name, value in (whole | means).items() if value == value}
@@ -169,19 +202,18 @@ def segments(
 ) -> dict[str, NDArray[np.bool_]]:
     """Requests by history, by how much the picked items were picked, by category. (R,) each
 
-    Popularity and category are those of most of the items that a request picked; ties go to the
-    more popular, and to the first. Only segments that some request is in.
+    `NEW` are those that picked something which nobody had touched. Popularity and category are
+    those of most of the items that a request picked; ties go to the more popular, and to the first.
+    Only segments that some request is in.
     """
     lengths = np.array([request.stop - request.start for request in requests])
     place = np.searchsorted([0, 4, 19, 99], lengths)
     found = {name: place == number for number, name in enumerate(HISTORIES)}
-    shares = np.bincount(known.rows, minlength=len(items)) / max(len(known), 1)
-    order = np.argsort(-shares, kind="stable")
-    before = np.cumsum(shares[order]) - shares[order]  # of all interactions, above this item
-    band = np.full(len(items), len(POPULARITIES) - 1)
-    band[order] = np.searchsorted(HEAD_AND_MIDDLE, before, side="right")
-    bands = np.array([_most(band[request.picked]) for request in requests])
-    found |= {name: bands == number for number, name in enumerate(POPULARITIES)}
+    band = bands(known, len(items))
+    picked = np.array([_most(band[request.picked]) for request in requests])
+    found |= {name: picked == number for number, name in enumerate(POPULARITIES)}
+    untouched = np.bincount(known.rows, minlength=len(items)) == 0
+    found[NEW] = np.array([bool(untouched[request.picked].any()) for request in requests])
     departments = np.array([_most(items.departments[request.picked]) for request in requests])
     numbers, counts = np.unique(departments[departments >= 0], return_counts=True)
     for number in numbers[np.argsort(-counts, kind="stable")[:CATEGORIES]].tolist():
@@ -191,16 +223,39 @@ def segments(
     return {name: chosen for name, chosen in found.items() if chosen.any()}
 
 
+def bands(known: InteractionLog, items: int) -> IntArray:
+    """The place in POPULARITIES of each item's share of all interactions. (N,)"""
+    shares = np.bincount(known.rows, minlength=items) / max(len(known), 1)
+    order = np.argsort(-shares, kind="stable")
+    before = np.cumsum(shares[order]) - shares[order]  # of all interactions, above this item
+    band = np.full(items, len(POPULARITIES) - 1, dtype=np.int64)
+    band[order] = np.searchsorted(HEAD_AND_MIDDLE, before, side="right")
+    return band
+
+
 def _most(codes: IntArray) -> int:
     """The code that stands there most often, the smallest of several."""
     values, counts = np.unique(codes, return_counts=True)
     return int(values[counts.argmax()])
 
 
-def by_name(result: dict[str, Any]) -> dict[str, Any]:
-    """The same figures as the registry keeps them: `pipeline`, and every other model by name."""
-    figures = {model["name"]: model["metrics"] for model in result["models"]}
-    return {"pipeline": figures.pop(PIPELINE), **figures, "users": result["users"]}
+def by_name(result: dict[str, Any], live_bundle: str = "") -> dict[str, Any]:
+    """The same figures as the registry keeps them: `pipeline`, and every other model by name.
+
+    `segments` are the pipeline's; `paired` its differences from the live bundle, where that was
+    asked the same requests.
+    """
+    models = {model["name"]: model for model in result["models"]}
+    kept = {name: model["metrics"] for name, model in models.items()}
+    live = models.get(LIVE)
+    return {
+        "pipeline": kept.pop(PIPELINE),
+        **kept,
+        "segments": models[PIPELINE]["segments"],
+        "paired": {"bundle": live_bundle, **live["pipeline_leads"]} if live else None,
+        "users": result["users"],
+        "requests": result["requests"],
+    }
 
 
 def table(result: dict[str, Any]) -> list[str]:

@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from catalog.events import ensure_months
 from catalog.models import Catalog
-from training import refresh, registry, runs, schedules, watcher
+from training import refresh, registry, rollout, runs, schedules, watcher
 
 
 @shared_task(name=runs.WAKE_TASK)
@@ -43,6 +43,13 @@ def run_schedules() -> None:
 def prepare_partitions() -> None:
     """Have this month's and the next month's partition ready before an interaction needs them."""
     ensure_months([timezone.now()])
+
+
+@shared_task
+def watch_rollouts() -> None:
+    """Stop the roll-outs that do harm, and write down those that serving has stopped."""
+    for catalog in Catalog.objects.exclude(challenger_bundle=""):
+        rollout.watch(catalog)
 
 
 @shared_task

@@ -7,11 +7,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import save_file
 from safetensors.torch import save_model
 
-from catalog.models import EncoderVersion
+from catalog.models import Catalog, EncoderVersion
 from ranking.bundle import BundleMeta, bundle_path, write_bundle
 from ranking.device import one_thread
 from ranking.item_index import ItemIndex
@@ -19,6 +20,7 @@ from ranking.personalizer import Personalizer
 from ranking.rankers.ensemble import Ensemble
 from ranking.rankers.gbdt import GbdtRanker
 from ranking.rankers.network import NetworkRanker
+from ranking.serving import load_state
 from ranking.state import RankingState
 from ranking.types import InteractionLog
 from training.encode import encode
@@ -29,6 +31,7 @@ from training.fit import Limits, fit_pipeline, with_tuned
 from training.fit_ranker import RankerLimits
 from training.handle import RunHandle
 from training.impressions import read_impressions, with_impressions
+from training.rehearsal import UNFIT
 from training.report import by_name, table
 from training.snapshot import Snapshot, read_log, snapshot_of
 from training.splits import Moments, make_split
@@ -75,12 +78,33 @@ def train(handle: RunHandle) -> Path:
     handle.stage("evaluating", 0.85)
     most = handle.parameters.get("evaluate_people")
     with one_thread():
-        result = evaluate_state(state, log, split, handle.check, most, handle.seed)
+        live = _live(handle, items)
+        result = evaluate_state(state, log, split, handle.check, most, handle.seed, live=live)
     for line in table(result):
         handle.log(line)
     handle.stage("writing the bundle", 0.97)
     assert split.moments is not None
-    return _publish(handle, encoder, state, log, split.moments, snapshot, by_name(result))
+    metrics = by_name(result, live.bundle_id if live is not None else "")
+    return _publish(handle, encoder, state, log, split.moments, snapshot, metrics)
+
+
+def _live(handle: RunHandle, items: ItemIndex) -> RankingState | None:
+    """The live model over the same rows, to be asked the same requests; None where that fails.
+
+    It never saw the test: that is the newest part of the log, and its own test was no later.
+    """
+    catalog = Catalog.objects.get(pk=handle.catalog.pk)  # it may have changed since the run began
+    if not catalog.live_bundle:
+        return None
+    try:
+        state, _ = load_state(catalog, catalog.live_bundle)
+    except UNFIT as fault:
+        handle.log(f"Not compared with the live model: {fault}")
+        return None
+    if not np.array_equal(state.items.ids, items.ids):
+        handle.log("Not compared with the live model: items came or went meanwhile.")
+        return None
+    return state
 
 
 def _limits(parameters: Mapping[str, Any]) -> Limits:

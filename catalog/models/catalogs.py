@@ -66,6 +66,11 @@ class Catalog(models.Model):
     auto_promote = models.BooleanField(default=False, db_default=False)
     # The one place where training meets serving; '' = no bundle yet: encoder and popularity answer.
     live_bundle = models.CharField(max_length=80, blank=True, default="")
+    # What may follow it, and how many percent of the people it answers already; 0 = only named.
+    challenger_bundle = models.CharField(max_length=80, blank=True, default="")
+    challenger_share = models.PositiveSmallIntegerField(default=0)
+    challenger_fault = models.TextField(blank=True, default="")  # why serving let go of it
+    gate_limits = models.JSONField(default=dict, blank=True)  # those that differ: training/gate.py
     # Bumped when items or vectors change, so that every process refreshes its index.
     items_version = models.BigIntegerField(default=0)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -80,6 +85,11 @@ class Catalog(models.Model):
             models.CheckConstraint(
                 condition=Q(item_kind__in=["product", "article"]), name="catalog_item_kind_known"
             ),
+            models.CheckConstraint(
+                condition=Q(challenger_share=0)
+                | (Q(challenger_share__lt=100) & ~Q(challenger_bundle="")),
+                name="catalog_challenger_share_0_99",
+            ),
         ]
 
     def __str__(self) -> str:
@@ -93,6 +103,13 @@ class Catalog(models.Model):
     def touch_items(self) -> None:
         """Tell every serving process that items or vectors of this catalog changed."""
         Catalog.objects.filter(pk=self.pk).update(items_version=F("items_version") + 1)
+
+    def withdraw_challenger(self, bundle_id: str, fault: str) -> None:
+        """Let the live bundle answer everybody again: serving calls this when the other fails."""
+        on_its_way = Catalog.objects.filter(
+            pk=self.pk, challenger_bundle=bundle_id, challenger_share__gt=0
+        )
+        on_its_way.update(challenger_share=0, challenger_fault=fault)
 
 
 class ApiKey(models.Model):

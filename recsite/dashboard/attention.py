@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from django.urls import reverse
 from django.utils import timezone
 
-from catalog.models import LoadState
+from catalog.models import Catalog, LoadState
 from ranking.bundle import bundle_exists
 from recsite.health import CatalogHealth, Part
 from training.models import ModelVersion, RunState, TrainingRun
@@ -89,6 +89,20 @@ def of_loads() -> list[Concern]:
             command=f"manage.py load_demo {load.catalog.slug}",
         )
         for load in stuck
+    ]
+
+
+def of_rollouts(catalogs: list[Catalog]) -> list[Concern]:
+    """Roll-outs that were stopped by themselves, until somebody names or rolls out another."""
+    return [
+        Concern(
+            f"The roll-out of a model of {catalog.name} was stopped. {catalog.challenger_fault}",
+            reverse("dashboard:model", args=[catalog.slug, catalog.challenger_bundle]),
+            "Look at it",
+            f"manage.py rollout {catalog.slug}",
+        )
+        for catalog in catalogs
+        if catalog.challenger_fault
     ]
 
 

@@ -5,55 +5,30 @@ from dataclasses import dataclass
 from django.contrib import messages
 from django.core.paginator import Paginator
 from django.db import transaction
-from django.db.models import Count, Prefetch
+from django.db.models import Count, F, Prefetch
+from django.db.models.fields.json import KeyTransform
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_GET, require_http_methods
 
 from catalog.models import Catalog, EncoderVersion, Role
 from ranking.bundle import bundle_exists
+from recsite.dashboard import rehearsals
 from recsite.dashboard.access import locked_catalog, needs, require, staff_user
-from training import registry
+from recsite.dashboard.comparison import METRICS, Measured, measured
+from recsite.dashboard.sorting import Sorting
+from recsite.dashboard.tables import csv_answer
+from training import registry, rollout
 from training.errors import TrainingFault
-from training.models import ModelVersion, RunState, TrainingRun, TuningTrial
-from training.registry import Check, Figure, figure
+from training.gate import Check, Figure, figure, gate
+from training.models import ModelVersion, ModelVersionQuerySet, RunState, TrainingRun, TuningTrial
 from training.search_space import SPACES, USUAL_TRIALS
 from training.tuned import Best, best_of
 
-METRICS = (  # name in training/evaluation.py, words on the page
-    ("ndcg@10", "nDCG@10"),
-    ("recall@10", "Recall@10"),
-    ("recall@20", "Recall@20"),
-    ("mrr", "MRR"),
-    ("coverage@10", "Coverage"),
-)
 MODELS_A_PAGE = 20
 PROMOTIONS = 30
 SEARCHES = 10
-
-
-@dataclass(frozen=True)
-class Measured:
-    """One metric of a model beside the live model's."""
-
-    words: str
-    figure: Figure | None
-    live: Figure | None
-
-    @property
-    def difference(self) -> float | None:
-        """Positive = better than the live one."""
-        if self.figure is None or self.live is None:
-            return None
-        return self.figure.value - self.live.value
-
-    @property
-    def is_clear(self) -> bool:
-        """Whether the live model's value lies outside this one's interval."""
-        if self.figure is None or self.live is None:
-            return False
-        low, high = self.figure.low, self.figure.high
-        return low is not None and high is not None and not low <= self.live.value <= high
+COLUMNS = {"created": "Model", **METRICS}
 
 
 @dataclass(frozen=True)
@@ -61,15 +36,20 @@ class Row:
     """One model in the list."""
 
     version: ModelVersion
-    is_live: bool
+    role: str  # live, challenger, or ''
     measured: list[Measured]
     checks: list[Check]
     has_files: bool
 
     @property
+    def is_live(self) -> bool:
+        """Whether the catalog answers from it."""
+        return self.role == "live"
+
+    @property
     def is_green(self) -> bool:
-        """Whether every check is."""
-        return all(check.ok for check in self.checks)
+        """Whether no check is red."""
+        return all(check.ok is not False for check in self.checks)
 
 
 @dataclass(frozen=True)
@@ -107,12 +87,12 @@ def catalogs(request: HttpRequest) -> HttpResponse:
 @needs(Role.VIEWER)
 @require_GET
 def page(request: HttpRequest, slug: str) -> HttpResponse:
-    """The models of one catalog, newest first."""
+    """The models of one catalog, newest first unless the address says otherwise."""
     catalog = get_object_or_404(Catalog, slug=slug)
-    versions = ModelVersion.objects.filter(catalog=catalog).select_related("run", "parent")
-    found = Paginator(versions.order_by("-created_at"), MODELS_A_PAGE).get_page(
-        request.GET.get("page")
-    )
+    sorting = Sorting.of(request.GET.get("sort", ""), COLUMNS, "-created")
+    found = Paginator(_sorted(catalog, sorting), MODELS_A_PAGE).get_page(request.GET.get("page"))
+    rest = request.GET.copy()
+    rest.pop("page", None)
     live = registry.live_version(catalog)
     encoders = list(catalog.encoders.select_related("parent").order_by("-created_at"))
     searches = _searches(catalog)
@@ -128,7 +108,11 @@ def page(request: HttpRequest, slug: str) -> HttpResponse:
             "page_range": found.paginator.get_elided_page_range(found.number),
             "rows": [_row(version, live) for version in found],
             "live": live,
-            "metric_words": [words for _, words in METRICS],
+            "heads": sorting.heads(COLUMNS, request.GET, texts=("created",)),
+            "query": f"{rest.urlencode()}&" if rest else "",
+            "shares": rollout.SHARES,
+            "progress": rollout.progress(catalog),
+            "next_share": rollout.next_share(catalog.challenger_share),
             "promotions": history[:PROMOTIONS],
             "encoders": [_learned(version) for version in encoders],
             "live_encoder": registry.live_encoder(catalog),
@@ -141,16 +125,39 @@ def page(request: HttpRequest, slug: str) -> HttpResponse:
     )
 
 
+@needs(Role.VIEWER)
+@require_GET
+def as_csv(request: HttpRequest, slug: str) -> HttpResponse:
+    """The registry of one catalog, in the order of the page."""
+    catalog = get_object_or_404(Catalog, slug=slug)
+    sorting = Sorting.of(request.GET.get("sort", ""), COLUMNS, "-created")
+    live = registry.live_version(catalog)
+    head = ["bundle", "registered", "role", "run", "parent"]
+    head += [f"{name}{end}" for name in METRICS for end in ("", " low", " high")]
+    rows = []
+    for version in _sorted(catalog, sorting).select_related("parent"):
+        row = _row(version, live)
+        parent = version.parent.bundle_id if version.parent else ""
+        made = version.created_at.isoformat(timespec="seconds")
+        cells: list[object] = [version.bundle_id, made, row.role, version.run_id or "", parent]
+        for one in row.measured:
+            known = one.figure
+            cells += [known.value, known.low, known.high] if known else [None] * 3
+        rows.append(cells)
+    return csv_answer(f"models-{slug}.csv", head, rows)
+
+
 @needs(Role.VIEWER, to_send=Role.OPERATOR)
 @require_http_methods(["GET", "POST"])
 def promote_page(request: HttpRequest, slug: str, bundle_id: str) -> HttpResponse:
     """What would change, the whole gate, and the form; sending it promotes."""
     catalog = get_object_or_404(Catalog, slug=slug)
     version = get_object_or_404(ModelVersion, catalog=catalog, bundle_id=bundle_id)
-    fault = ""
+    version.catalog = catalog
+    fault = "Its rehearsal goes on: wait for what it says." if rehearsals.goes_on(version) else ""
     if "force" in request.POST:
         require(request, Role.ADMIN)
-    if request.method == "POST":
+    if request.method == "POST" and not fault:
         try:
             registry.promote(
                 version,
@@ -164,11 +171,18 @@ def promote_page(request: HttpRequest, slug: str, bundle_id: str) -> HttpRespons
             messages.success(request, f"{bundle_id} is live.")
             return redirect("dashboard:catalog-models", slug)
     live = registry.live_version(catalog)
+    if request.method == "GET":
+        fault = ""
     context = {
         "tab": "models",
         "catalog": catalog,
         "row": _row(version, live, check_files=True),
         "live": live,
+        "version": version,
+        "wants_rehearsal": rehearsals.wants_rehearsal(version, live),
+        "rehearsal_goes_on": rehearsals.goes_on(version),
+        "shares": rollout.SHARES,
+        "next_share": rollout.next_share(max(catalog.challenger_share, rollout.SHARES[0])),
         "fault": fault,
         "reason": request.POST.get("reason", ""),
     }
@@ -224,19 +238,22 @@ def _smaller(encoders: list[EncoderVersion]) -> EncoderVersion | None:
     return next((version for version in encoders if version.way in registry.QUANTISED), None)
 
 
+def _sorted(catalog: Catalog, sorting: Sorting) -> ModelVersionQuerySet:
+    """The models of a catalog; those without the figure that they are sorted by come last."""
+    by: F | KeyTransform = F("created_at")
+    if sorting.key != "created":
+        entry = KeyTransform(sorting.key, KeyTransform("pipeline", "metrics"))
+        by = KeyTransform("value", entry)
+    order = by.desc(nulls_last=True) if sorting.descending else by.asc(nulls_last=True)
+    return catalog.model_versions.order_by(order, "-created_at")
+
+
 def _row(version: ModelVersion, live: ModelVersion | None, *, check_files: bool = False) -> Row:
-    beside = live.metrics if live and live.pk != version.pk else None
+    roles = {version.catalog.challenger_bundle: "challenger", version.catalog.live_bundle: "live"}
     return Row(
         version=version,
-        is_live=live is not None and live.pk == version.pk,
-        measured=[
-            Measured(
-                words,
-                figure(version.metrics, name),
-                figure(beside, name) if beside is not None else None,
-            )
-            for name, words in METRICS
-        ],
-        checks=registry.gate(version, live, check_files=check_files),
+        role=roles.get(version.bundle_id, ""),
+        measured=measured(version, live, METRICS),
+        checks=gate(version, live, check_files=check_files),
         has_files=bundle_exists(version.bundle_id),
     )

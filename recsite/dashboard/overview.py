@@ -103,6 +103,7 @@ def _concerns(
     )
     turned_down = set(left.values_list("catalog", flat=True))
     concerns = attention.of_services(parts, waiting) + attention.of_loads()
+    concerns += attention.of_rollouts(catalogs)
     for catalog in catalogs:
         if catalog.slug in states:
             concerns += attention.of_catalog(

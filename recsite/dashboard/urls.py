@@ -5,9 +5,12 @@ from django.urls import path
 from recsite.dashboard import (
     actions,
     audit_page,
+    model_page,
     model_pages,
     overview,
     people_page,
+    playground,
+    rollout_actions,
     run_list,
     run_page,
     schedule_pages,
@@ -28,8 +31,23 @@ urlpatterns = [
     path("runs/<uuid:run_id>/retry/", actions.retry, name="retry"),
     path("models/", model_pages.catalogs, name="models"),
     path("models/<slug:slug>/", model_pages.page, name="catalog-models"),
+    path("models/<slug:slug>/models.csv", model_pages.as_csv, name="models-csv"),
+    path("models/<slug:slug>/gate/", rollout_actions.limits, name="gate-limits"),
+    path("models/<slug:slug>/playground/", playground.page, name="playground"),
     path("models/<slug:slug>/roll-back/", model_pages.roll_back_page, name="roll-back"),
-    path("models/<slug:slug>/<str:bundle_id>/", model_pages.promote_page, name="promote"),
+    path("models/<slug:slug>/stop/", rollout_actions.stop, name="rollout-stop"),
+    path("models/<slug:slug>/<str:bundle_id>/", model_page.page, name="model"),
+    path(
+        "models/<slug:slug>/<str:bundle_id>/metrics.csv", model_page.metrics_csv, name="model-csv"
+    ),
+    path("models/<slug:slug>/<str:bundle_id>/promote/", model_pages.promote_page, name="promote"),
+    path("models/<slug:slug>/<str:bundle_id>/gate/", model_page.gate_part, name="model-gate"),
+    path("models/<slug:slug>/<str:bundle_id>/rehearsal/", model_page.rehearsal, name="rehearsal"),
+    path(
+        "models/<slug:slug>/<str:bundle_id>/challenge/", rollout_actions.challenge, name="challenge"
+    ),
+    path("models/<slug:slug>/<str:bundle_id>/share/", rollout_actions.step, name="rollout-step"),
+    path("models/<slug:slug>/<str:bundle_id>/delete/", model_page.delete_page, name="delete-model"),
     path("schedules/", schedule_pages.page, name="schedules"),
     path("schedules/add/", schedule_pages.add, name="schedule-add"),
     path("schedules/<int:schedule_id>/", schedule_pages.edit, name="schedule"),

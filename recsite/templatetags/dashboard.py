@@ -7,7 +7,7 @@ from django import template
 from django.utils import timezone
 from django.utils.timesince import timesince
 
-from training.registry import Figure
+from training.gate import Figure
 from training.tuned import in_words
 
 register = template.Library()
@@ -61,6 +61,12 @@ def signed(difference: float | None) -> str:
     if difference is None:
         return ""
     return f"{difference:+.4f}".replace("-", "−")
+
+
+@register.filter
+def signed_percent(difference: float) -> str:
+    """A difference of two fractions with its sign, in percent."""
+    return f"{100 * difference:+.1f} %".replace("-", "−")
 
 
 @register.filter

@@ -154,7 +154,7 @@ def test_the_feed_follows_and_a_promoted_model_takes_over(site: Site, page: Page
     page.get_by_label("Reason").fill("Look at the site without a model.")
     page.get_by_role("button", name="Roll back").click()
     wait_until(lambda: bundle_of_the_page(page, site) == "", 10)
-    page.goto(f"{site.address}/dashboard/models/news/{trained}/")
+    page.goto(f"{site.address}/dashboard/models/news/{trained}/promote/")
     page.get_by_label("Reason").fill("It reads the readers.")
     page.get_by_role("button", name="Promote").click()
     wait_until(lambda: bundle_of_the_page(page, site) == trained, 10)

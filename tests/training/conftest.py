@@ -2,14 +2,17 @@
 
 import uuid
 from datetime import timedelta
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from django.utils import timezone
 
 from catalog.events import Event, log_interactions
-from catalog.models import EVENT_WEIGHTS, Catalog, Item
+from catalog.models import EVENT_WEIGHTS, Catalog, Item, User
 from catalog.people import users_by_external_id
+from tests.training.bundles import Maker
 
 THINGS = {
     "Fruit": ["apple", "pear", "plum", "cherry", "banana", "grape", "melon", "peach"],
@@ -46,3 +49,25 @@ def catalog() -> Catalog:
     result = log_interactions(catalog, events)
     assert result.accepted == len(events), result
     return catalog
+
+
+@pytest.fixture
+def own_bundles(settings: Any, tmp_path: Path) -> None:
+    """Bundles and snapshots lie in a place apart."""
+    settings.BUNDLE_DIR = tmp_path / "bundles"
+    settings.SNAPSHOT_DIR = tmp_path / "snapshots"
+
+
+@pytest.fixture
+def shop(db: None) -> Catalog:
+    return Catalog.objects.create(slug="shop", name="Larder", item_kind="product")
+
+
+@pytest.fixture
+def admin(db: None) -> User:
+    return User.objects.create(username="admin", is_staff=True)
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Maker:
+    return Maker(tmp_path)

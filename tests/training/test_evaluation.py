@@ -88,6 +88,7 @@ def test_requests_fall_into_segments_by_history_popularity_and_category() -> Non
         "history 20 to 99": [False, False, True],
         "popular items": [True, True, False],
         "rare items": [False, False, True],
+        "new items": [False, True, True],  # something that nobody had touched
         "category a": [True, True, False],
         "category b": [False, False, True],
     }

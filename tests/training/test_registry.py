@@ -1,71 +1,20 @@
-import json
 import os
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import psycopg
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection
-from safetensors.numpy import save_file
 
 from catalog.models import Catalog, User
-from ranking.bundle import BundleError, BundleMeta, bundle_exists, bundle_path, write_bundle
-from training import registry
+from ranking.bundle import BundleError, bundle_exists, bundle_path
+from tests.training.bundles import SNAPSHOT, Maker
+from training import registry, rollout
 from training.errors import TrainingFault
 from training.models import ModelVersion, Promotion, TrainingRun
 
-SNAPSHOT = "a" * 64
-
-
-@pytest.fixture(autouse=True)
-def place(settings: Any, tmp_path: Path) -> None:
-    settings.BUNDLE_DIR = tmp_path / "bundles"
-    settings.SNAPSHOT_DIR = tmp_path / "snapshots"
-
-
-@pytest.fixture
-def shop(db: None) -> Catalog:
-    return Catalog.objects.create(slug="shop", name="Larder", item_kind="product")
-
-
-@pytest.fixture
-def admin(db: None) -> User:
-    return User.objects.create(username="admin", is_staff=True)
-
-
-class Maker:
-    """Makes registered models whose bundles really lie on the disk."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.count = 0
-
-    def __call__(
-        self,
-        catalog: Catalog,
-        ndcg: float = 0.1,
-        high: float | None = None,
-        coverage: float = 0.5,
-    ) -> ModelVersion:
-        self.count += 1
-        metrics = {
-            "pipeline": {
-                "ndcg@10": {"value": ndcg, "low": ndcg - 0.01, "high": high or ndcg + 0.01},
-                "coverage@10": coverage,
-            }
-        }
-        files = self.folder / f"files-{self.count}"
-        files.mkdir(parents=True)
-        save_file({"weight": np.full(3, self.count, dtype=np.float32)}, files / "a.safetensors")
-        bundle_id = write_bundle(files, BundleMeta(catalog.slug, "", {}, SNAPSHOT, metrics=metrics))
-        return registry.register(None, bundle_id, metrics)
-
-
-@pytest.fixture
-def make(tmp_path: Path) -> Maker:
-    return Maker(tmp_path)
+pytestmark = pytest.mark.usefixtures("own_bundles")
 
 
 def live(catalog: Catalog) -> str:
@@ -187,38 +136,6 @@ class TestRollBack:
         assert live(shop) == second.bundle_id
 
 
-class TestGate:
-    def names(self, version: ModelVersion) -> dict[str, bool]:
-        version.catalog.refresh_from_db()
-        return {
-            check.name: check.ok
-            for check in registry.gate(version, registry.live_version(version.catalog))
-        }
-
-    def test_the_first_model_is_green(self, shop: Catalog, make: Maker) -> None:
-        assert self.names(make(shop)) == {"files": True, "quality": True, "coverage": True}
-
-    def test_worse_beyond_the_interval_is_red(self, shop: Catalog, make: Maker) -> None:
-        registry.promote(make(shop, ndcg=0.2), None, "first")
-        assert self.names(make(shop, ndcg=0.195))["quality"]  # its interval reaches .205
-        worse = make(shop, ndcg=0.15)
-        assert not self.names(worse)["quality"]
-        with pytest.raises(TrainingFault, match=r"0\.1500, the live one's 0\.2000"):
-            registry.promote(worse, None, "I like it")
-        registry.promote(worse, None, "I like it", force=True)
-        assert live(shop) == worse.bundle_id
-
-    def test_half_the_coverage_is_red(self, shop: Catalog, make: Maker) -> None:
-        registry.promote(make(shop, coverage=0.6), None, "first")
-        assert self.names(make(shop, coverage=0.3))["coverage"]
-        assert not self.names(make(shop, coverage=0.29))["coverage"]
-
-    def test_lost_files_are_red(self, shop: Catalog, make: Maker) -> None:
-        version = make(shop)
-        (bundle_path(version.bundle_id) / "a.safetensors").unlink()
-        assert not self.names(version)["files"]
-
-
 def test_only_the_first_is_promoted_by_itself(shop: Catalog, make: Maker) -> None:
     first, second = make(shop), make(shop)
     change = registry.promote_if_first(first)
@@ -246,6 +163,48 @@ def test_pruning_keeps_the_newest_the_live_and_the_previous(
     assert ModelVersion.objects.count() == 5
 
 
+class TestDelete:
+    def test_the_bundle_goes_and_a_snapshot_that_no_other_needs(
+        self, shop: Catalog, make: Maker, settings: Any
+    ) -> None:
+        snapshot = Path(settings.SNAPSHOT_DIR) / f"{SNAPSHOT}.parquet"
+        snapshot.parent.mkdir()
+        snapshot.touch()
+        first, second = make(shop), make(shop)
+        registry.delete(first)
+        assert not bundle_exists(first.bundle_id)
+        assert snapshot.exists()  # the second was trained on it, too
+        assert any("snapshot aaaaaaaa" in what for what in registry.delete(second))
+        assert not snapshot.exists()
+        assert not ModelVersion.objects.exists()
+
+    def test_what_is_needed_stays(self, shop: Catalog, make: Maker) -> None:
+        previous, current, challenger, other = (make(shop) for _ in range(4))
+        registry.promote(previous, None, "first")
+        registry.promote(current, None, "second")
+        rollout.name_challenger(challenger)
+        for version, role in (
+            (previous, "what a roll-back returns to"),
+            (current, "live"),
+            (challenger, "the challenger"),
+        ):
+            with pytest.raises(TrainingFault, match=f"is {role}, so it cannot be deleted"):
+                registry.delete(version)
+            assert bundle_exists(version.bundle_id)
+        registry.delete(other)
+        assert ModelVersion.objects.count() == 3
+
+    def test_the_command_asks_first(self, shop: Catalog, make: Maker, capsys: Any) -> None:
+        version = make(shop)
+        call_command("delete_model", version.bundle_id)
+        assert "would go: its bundle of" in capsys.readouterr().out
+        assert bundle_exists(version.bundle_id)
+        call_command("delete_model", version.bundle_id, "--yes")
+        assert not bundle_exists(version.bundle_id)
+        with pytest.raises(CommandError, match="There is no model"):
+            call_command("delete_model", version.bundle_id, "--yes")
+
+
 def test_what_nothing_refers_to_goes_after_a_day(shop: Catalog, make: Maker, settings: Any) -> None:
     version, unregistered = make(shop), make(shop)
     unregistered.delete()
@@ -271,7 +230,7 @@ class TestCommands:
         version = make(shop)
         call_command("promote", version.bundle_id, reason="try it")
         assert live(shop) == version.bundle_id
-        assert "green quality" in capsys.readouterr().out
+        assert "quality: " in capsys.readouterr().out
         call_command("rollback", "shop", reason="no")
         assert live(shop) == ""
 
@@ -282,11 +241,3 @@ class TestCommands:
             call_command("rollback", "nix", reason="r")
         with pytest.raises(CommandError, match="No model of shop is live"):
             call_command("rollback", "shop", reason="r")
-
-
-def test_figures_are_read_in_either_shape() -> None:
-    metrics = json.loads('{"pipeline": {"a": 0.5, "b": {"value": 0.1, "low": 0, "high": 0.2}}}')
-    assert registry.figure(metrics, "a") == registry.Figure(0.5)
-    assert registry.figure(metrics, "b") == registry.Figure(0.1, 0, 0.2)
-    assert registry.figure(metrics, "c") is None
-    assert registry.figure({}, "a") is None

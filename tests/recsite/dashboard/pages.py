@@ -44,6 +44,13 @@ def pages(shop: Catalog, run: TrainingRun, bundle_id: str) -> list[str]:
         reverse("dashboard:catalog-models", args=[shop.slug]),
         reverse("dashboard:promote", args=[shop.slug, bundle_id]),
         reverse("dashboard:roll-back", args=[shop.slug]),
+        reverse("dashboard:models-csv", args=[shop.slug]),
+        reverse("dashboard:gate-limits", args=[shop.slug]),
+        reverse("dashboard:playground", args=[shop.slug]),
+        reverse("dashboard:model", args=[shop.slug, bundle_id]),
+        reverse("dashboard:model-csv", args=[shop.slug, bundle_id]),
+        reverse("dashboard:model-gate", args=[shop.slug, bundle_id]),
+        reverse("dashboard:delete-model", args=[shop.slug, bundle_id]),
     ]
 
 

@@ -36,6 +36,17 @@ NEEDS = {  # route → the role to see it, the role to send its form
     "catalog-models": (VIEWER, VIEWER),
     "roll-back": (VIEWER, OPERATOR),
     "promote": (VIEWER, OPERATOR),
+    "models-csv": (VIEWER, VIEWER),
+    "model": (VIEWER, VIEWER),
+    "model-csv": (VIEWER, VIEWER),
+    "model-gate": (VIEWER, VIEWER),
+    "playground": (VIEWER, VIEWER),
+    "rehearsal": (OPERATOR, OPERATOR),
+    "challenge": (OPERATOR, OPERATOR),
+    "rollout-step": (OPERATOR, OPERATOR),
+    "rollout-stop": (OPERATOR, OPERATOR),
+    "gate-limits": (VIEWER, ADMIN),
+    "delete-model": (VIEWER, ADMIN),
     "schedules": (VIEWER, VIEWER),
     "schedule-add": (ADMIN, ADMIN),
     "schedule": (ADMIN, ADMIN),
@@ -117,6 +128,8 @@ class TestRoutes:
         assert operator.post(page, form).status_code == 403
         assert Promotion.objects.count() == 1
         assert operator.post(page, {"reason": "I like it"}).status_code == 422  # the gate
+        step = reverse("dashboard:rollout-step", args=["shop", bad.bundle_id])
+        assert operator.post(step, {**form, "from": "0", "share": "5"}).status_code == 403
         chief = client_of(ADMIN)
         assert 'name="force"' in chief.get(page).content.decode()
         assert chief.post(page, form).status_code == 302

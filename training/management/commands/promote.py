@@ -4,9 +4,11 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from training.console import find_version
 from training.errors import TrainingFault
-from training.models import ModelVersion
-from training.registry import gate, live_version, promote
+from training.gate import gate
+from training.registry import live_version, promote
+from training.rehearsal import try_if_needed
 
 
 class Command(BaseCommand):
@@ -18,15 +20,12 @@ class Command(BaseCommand):
         parser.add_argument("--force", action="store_true", help="even if the gate is red")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        version = (
-            ModelVersion.objects.filter(bundle_id=options["bundle"])
-            .select_related("catalog")
-            .first()
-        )
-        if version is None:
-            raise CommandError(f"There is no model {options['bundle']!r}.")
-        for check in gate(version, live_version(version.catalog)):
-            self.stdout.write(f"{'green' if check.ok else 'RED  '} {check.name}: {check.reason}")
+        version = find_version(options["bundle"])
+        live = live_version(version.catalog)
+        try_if_needed(version, live)
+        for check in gate(version, live):
+            told = check.colour.upper() if check.ok is False else check.colour
+            self.stdout.write(f"{told:12} {check.name}: {check.reason}")
         try:
             promote(version, None, options["reason"], force=options["force"])
         except TrainingFault as fault:

@@ -1,0 +1,187 @@
+"""One model: where it comes from, every figure beside the live one's, its gate, what may follow."""
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from catalog.models import Catalog, Role
+from ranking.bundle import bundle_exists, snapshot_of
+from recsite.dashboard import rehearsals
+from recsite.dashboard.access import needs
+from recsite.dashboard.comparison import Measured, by_segment, everything
+from recsite.dashboard.run_page import STOP_POLLING
+from recsite.dashboard.sorting import Sorting
+from recsite.dashboard.tables import csv_answer
+from training import registry, rollout
+from training.errors import TrainingFault
+from training.gate import gate, paired_with
+from training.models import ModelVersion
+
+ALONE = {"words": "Metric", "value": "This model"}
+COLUMNS = {**ALONE, "live": "Live", "difference": "Difference"}
+CSV_HEAD = (
+    "part",
+    "name",
+    "requests",
+    "value",
+    "low",
+    "high",
+    "live",
+    "difference",
+    "difference low",
+    "difference high",
+    "p",
+    "paired",
+)
+
+
+@needs(Role.VIEWER)
+@require_GET
+def page(request: HttpRequest, slug: str, bundle_id: str) -> HttpResponse:
+    """The whole page of one model."""
+    version = _find(slug, bundle_id)
+    catalog = version.catalog
+    live = registry.live_version(catalog)
+    needed = registry.needed_bundles(catalog)
+    champion = live if live is not None and live.pk != version.pk else None
+    columns = COLUMNS if champion is not None else ALONE
+    sorting = Sorting.of(request.GET.get("sort", ""), columns, "")
+    rows, parts = everything(version, live), by_segment(version, live)
+    if sorting.key:
+        rows, parts = _sorted(rows, sorting), _sorted(parts, sorting)
+    return render(
+        request,
+        "dashboard/model.html",
+        {
+            "tab": "models",
+            "catalog": catalog,
+            "version": version,
+            "live": live,
+            "champion": champion,
+            "is_paired": champion is not None and bool(paired_with(version.metrics, champion)),
+            "role": needed.get(version.bundle_id, ""),
+            "has_files": bundle_exists(version.bundle_id),
+            "snapshot": snapshot_of(version.bundle_id)
+            or (version.run.snapshot_digest if version.run else ""),
+            "children": version.children.order_by("-created_at")[:10],
+            "rows": rows,
+            "segments": parts,
+            "heads": sorting.heads(columns, request.GET, texts=("words",)),
+            "checks": gate(version, live, check_files=False),
+            "wants_rehearsal": rehearsals.wants_rehearsal(version, live),
+            "rehearsal_goes_on": rehearsals.goes_on(version),
+            "shares": rollout.SHARES,
+            "progress": rollout.progress(catalog),
+            "next_share": rollout.next_share(catalog.challenger_share),
+        },
+    )
+
+
+@needs(Role.VIEWER)
+@require_GET
+def metrics_csv(request: HttpRequest, slug: str, bundle_id: str) -> HttpResponse:
+    """Every figure of one model beside the live one's."""
+    version = _find(slug, bundle_id)
+    live = registry.live_version(version.catalog)
+    parts = (("whole", everything(version, live)), ("segment", by_segment(version, live)))
+    rows = [_cells(part, one) for part, found in parts for one in found]
+    return csv_answer(f"{bundle_id}.csv", CSV_HEAD, rows)
+
+
+@needs(Role.VIEWER)
+@require_GET
+def gate_part(request: HttpRequest, slug: str, bundle_id: str) -> HttpResponse:
+    """The gate alone; asks for itself again while a rehearsal goes on."""
+    version = _find(slug, bundle_id)
+    live = registry.live_version(version.catalog)
+    going_on = rehearsals.goes_on(version)
+    context = {
+        "catalog": version.catalog,
+        "version": version,
+        "checks": gate(version, live),
+        "wants_rehearsal": rehearsals.wants_rehearsal(version, live),
+        "rehearsal_goes_on": going_on,
+    }
+    status = 200 if going_on or not request.headers.get("HX-Request") else STOP_POLLING
+    return render(request, "dashboard/_gate.html", context, status=status)
+
+
+@needs(Role.OPERATOR)
+@require_POST
+def rehearsal(request: HttpRequest, slug: str, bundle_id: str) -> HttpResponse:
+    """Try a bundle out on this machine, beside the page."""
+    version = _find(slug, bundle_id)
+    if not bundle_exists(bundle_id):
+        messages.error(request, "Its files were removed: there is nothing to try out.")
+    else:
+        rehearsals.begin(version)
+    if request.headers.get("HX-Request"):
+        return redirect("dashboard:model-gate", slug, bundle_id)
+    return redirect("dashboard:model", slug, bundle_id)
+
+
+@needs(Role.VIEWER, to_send=Role.ADMIN)
+@require_http_methods(["GET", "POST"])
+def delete_page(request: HttpRequest, slug: str, bundle_id: str) -> HttpResponse:
+    """What would go with a model, and the form; sending it deletes."""
+    version = _find(slug, bundle_id)
+    fault = ""
+    if request.method == "POST":
+        try:
+            gone = registry.delete(version)
+        except TrainingFault as refused:
+            fault = str(refused)
+        else:
+            messages.success(request, f"Gone: {', '.join(gone)}.")
+            return redirect("dashboard:catalog-models", slug)
+    context = {
+        "tab": "models",
+        "catalog": version.catalog,
+        "version": version,
+        "role": registry.needed_bundles(version.catalog).get(bundle_id, ""),
+        "goes": registry.depends_on(version),
+        "children": version.children.count(),
+        "fault": fault,
+    }
+    return render(request, "dashboard/delete_model.html", context, status=422 if fault else 200)
+
+
+def _find(slug: str, bundle_id: str) -> ModelVersion:
+    versions = ModelVersion.objects.select_related("run", "parent", "encoder", "catalog")
+    catalog = get_object_or_404(Catalog, slug=slug)
+    return get_object_or_404(versions, catalog=catalog, bundle_id=bundle_id)
+
+
+def _sorted(rows: list[Measured], sorting: Sorting) -> list[Measured]:
+    """By one column; rows without a value there come last, whichever way."""
+
+    def value(row: Measured) -> float | str | None:
+        if sorting.key == "words":
+            return row.words.lower()
+        if sorting.key == "difference":
+            return row.difference
+        one = row.live if sorting.key == "live" else row.figure
+        return one.value if one is not None else None
+
+    known = [row for row in rows if value(row) is not None]
+    missing = [row for row in rows if value(row) is None]
+    return sorted(known, key=value, reverse=sorting.descending) + missing  # type: ignore[arg-type]
+
+
+def _cells(part: str, one: Measured) -> list[object]:
+    spread = one.spread
+    return [
+        part,
+        one.words,
+        one.requests,
+        one.figure.value if one.figure else None,
+        one.figure.low if one.figure else None,
+        one.figure.high if one.figure else None,
+        one.live.value if one.live else None,
+        one.difference,
+        spread.low if spread else None,
+        spread.high if spread else None,
+        one.p,
+        "yes" if one.paired else "no",
+    ]

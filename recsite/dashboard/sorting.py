@@ -1,0 +1,50 @@
+"""Sortable tables: the order stands in the address, each head is a link, `aria-sort` says it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from django.http import QueryDict
+
+DOWN = "-"
+
+
+@dataclass(frozen=True)
+class Head:
+    """The head of one column."""
+
+    words: str
+    query: str  # of the address that sorts by it; '' = it cannot be sorted by
+    aria_sort: str  # none, ascending, descending
+    is_number: bool
+
+
+@dataclass(frozen=True)
+class Sorting:
+    """By which column, and which way."""
+
+    key: str
+    descending: bool
+
+    @classmethod
+    def of(cls, asked: str, columns: Mapping[str, str], usual: str) -> "Sorting":
+        """As the address says, `-` for descending; the usual one where that is nonsense."""
+        chosen = asked if asked.removeprefix(DOWN) in columns else usual
+        return cls(chosen.removeprefix(DOWN), chosen.startswith(DOWN))
+
+    def heads(
+        self, columns: Mapping[str, str], query: QueryDict, texts: tuple[str, ...] = ()
+    ) -> list[Head]:
+        """The heads of the columns (key → words); those in `texts` begin with their first letter.
+
+        Numbers begin with the largest. The rest of the address is kept, but for the page number.
+        """
+        heads = []
+        for key, words in columns.items():
+            chosen = key == self.key
+            down = not self.descending if chosen else key not in texts
+            other = query.copy()
+            other.pop("page", None)
+            other["sort"] = DOWN + key if down else key
+            way = ("descending" if self.descending else "ascending") if chosen else "none"
+            heads.append(Head(words, other.urlencode(), way, key not in texts))
+        return heads

@@ -1,0 +1,320 @@
+"""⑭ The gate: named checks of a model against the live one, each green, red or not measured.
+
+`LIMITS` is the one place that says what is asked for; a catalog keeps those that differ in
+`gate_limits`. All but the files are read from the version's metrics, so that a list of models is
+cheap: training/report.py measured them on the test, training/rehearsal.py on this machine.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from catalog.models import Catalog
+from ranking.bundle import Bundle, BundleError, open_bundle
+from training.errors import TrainingFault
+from training.models import ModelVersion
+
+QUALITY = "ndcg@10"  # the metric that the gate looks at
+COVERAGE = "coverage@10"
+CALIBRATION = "calibration@10"
+RARE = "rare_exposure@10"
+LEAST_REQUESTS = 30  # of a segment, to speak of it
+SHORT = ("no history", "history 1 to 4")  # as training/report.py names the segments
+LONG = ("history 20 to 99", "history 100 up")
+NO_LIVE = "There is no live model to compare it with."
+
+
+@dataclass(frozen=True)
+class Limit:
+    """One threshold of the gate: what it is unless a catalog says otherwise, and its range."""
+
+    default: float
+    most: float  # the least is 0
+    words: str
+
+
+LIMITS = {
+    "quality_margin": Limit(0.02, 1.0, "share of the live model's nDCG@10 that may be lost"),
+    "coverage_share": Limit(0.5, 1.0, "share of the live model's coverage that must remain"),
+    "latency_ratio": Limit(
+        1.5, 100.0, "times the live model's median time of a request that it may take"
+    ),
+    "calibration_rise": Limit(
+        0.25, 10.0, "share by which lists may stray further from the mix of a person's history"
+    ),
+    "fairness_gap": Limit(
+        0.02, 1.0, "growth of the gap in nDCG@10 between long and short histories that is allowed"
+    ),
+    "rare_share": Limit(0.5, 1.0, "share of the live model's places for rare items that must stay"),
+}
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One metric of one model, with its 95 % interval where there is one."""
+
+    value: float
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True)
+class Check:
+    """One named check of the gate."""
+
+    name: str
+    ok: bool | None  # None: not measured, which blocks nothing
+    reason: str
+
+    @property
+    def colour(self) -> str:
+        """In a word."""
+        return "not measured" if self.ok is None else "green" if self.ok else "red"
+
+
+def figure(metrics: Mapping[str, Any], name: str) -> Figure | None:
+    """A metric of the whole pipeline, as training/evaluation.py reports it; None if it is missing.
+
+    An entry is a number, or a mapping with `value` and, where there is one, the interval `low`,
+    `high`.
+    """
+    return figure_of(metrics.get("pipeline", metrics).get(name))
+
+
+def figure_of(entry: Any) -> Figure | None:
+    """One entry of the metrics; None if it is no figure."""
+    if isinstance(entry, int | float) and math.isfinite(entry):
+        return Figure(float(entry))
+    if isinstance(entry, dict) and isinstance(entry.get("value"), int | float):
+        return Figure(float(entry["value"]), entry.get("low"), entry.get("high"))
+    return None
+
+
+def gate(
+    version: ModelVersion, live: ModelVersion | None, *, check_files: bool = True
+) -> list[Check]:
+    """Named checks of a model against the live one, each with its reason.
+
+    `check_files` reads every byte of the bundle; a list of many models goes without.
+    """
+    champion = live if live is not None and live.pk != version.pk else None
+    limits = limits_of(version.catalog)
+    checks = [check(version.metrics, champion, limits) for check in CHECKS]
+    return [_files(version), *checks] if check_files else checks
+
+
+def limits_of(catalog: Catalog) -> dict[str, float]:
+    """The thresholds of a catalog's gate, by name."""
+    usual = {name: limit.default for name, limit in LIMITS.items()}
+    return usual | {name: float(value) for name, value in catalog.gate_limits.items()}
+
+
+def set_limits(catalog: Catalog, values: Mapping[str, str]) -> None:
+    """Keep other thresholds for a catalog; an empty text brings the usual one back.
+
+    Raises
+    ------
+    TrainingFault
+        An unknown name, or a number out of its range. Nothing has changed then.
+    """
+    kept = dict(catalog.gate_limits)
+    for name, text in values.items():
+        if name not in LIMITS:
+            raise TrainingFault(f"The gate has no limit {name!r}; it has {', '.join(LIMITS)}.")
+        kept.pop(name, None)
+        if text.strip() and (value := _number(name, text)) != LIMITS[name].default:
+            kept[name] = value
+    catalog.gate_limits = kept
+    catalog.save(update_fields=["gate_limits"])
+
+
+def open_registered(bundle_id: str, catalog: Catalog, digest: str) -> Bundle:
+    """Check every byte of a bundle, and that it is the one that was registered.
+
+    Raises
+    ------
+    TrainingFault
+        It is not, or cannot be opened.
+    """
+    try:
+        bundle = open_bundle(bundle_id, catalog.slug)
+    except BundleError as fault:
+        raise TrainingFault(str(fault)) from fault
+    if digest and bundle.digest != digest:
+        raise TrainingFault(f"Bundle {bundle_id} is not the one that was registered.")
+    return bundle
+
+
+def _number(name: str, text: str) -> float:
+    limit = LIMITS[name]
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value <= limit.most:
+        raise TrainingFault(f"{name} is a number from 0 to {limit.most:g}, not {text.strip()!r}.")
+    return value
+
+
+def _files(version: ModelVersion) -> Check:
+    try:
+        open_registered(version.bundle_id, version.catalog, version.digest)
+    except TrainingFault as fault:
+        return Check("files", ok=False, reason=str(fault))
+    return Check("files", ok=True, reason="Every file is there and unchanged.")
+
+
+def _quality(
+    metrics: dict[str, Any], live: ModelVersion | None, limits: Mapping[str, float]
+) -> Check:
+    """Not worse than the live one by more than the margin.
+
+    Where both answered the same requests, by the mean difference; otherwise it is red only where
+    the whole interval lies below what the margin allows.
+    """
+    new = figure(metrics, QUALITY)
+    old = figure(live.metrics, QUALITY) if live is not None else None
+    if new is None:
+        return Check("quality", ok=False, reason=f"No {QUALITY} was measured.")
+    if live is None or old is None:
+        return Check("quality", ok=True, reason=NO_LIVE)
+    paired = figure_of(paired_with(metrics, live).get("metrics", {}).get(QUALITY))
+    if paired is not None:
+        lost = limits["quality_margin"] * (new.value - paired.value)  # of the live one's, here
+        told = f"On the same requests its {QUALITY} differs from the live one's by"
+        told = f"{told} {paired.value:+.4f} [{paired.low:+.4f}, {paired.high:+.4f}]"
+        ok = paired.value >= -lost
+        return Check("quality", ok, f"{told}; −{lost:.4f} is allowed.")
+    best = new.high if new.high is not None else new.value
+    told = f"{QUALITY} is {new.value:.4f}, the live one's {old.value:.4f}"
+    if best < old.value * (1 - limits["quality_margin"]):
+        return Check("quality", ok=False, reason=f"{told}: worse beyond its interval.")
+    return Check("quality", ok=True, reason=f"{told}, measured on different requests.")
+
+
+def paired_with(metrics: Mapping[str, Any], live: ModelVersion) -> dict[str, Any]:
+    """Differences from the live model on the same requests; {} if they were not measured so."""
+    paired = metrics.get("paired") or {}
+    return paired if paired.get("bundle") == live.bundle_id else {}
+
+
+def _coverage(
+    metrics: dict[str, Any], live: ModelVersion | None, limits: Mapping[str, float]
+) -> Check:
+    """The share of the catalog that it shows has not collapsed."""
+    new = figure(metrics, COVERAGE)
+    old = figure(live.metrics, COVERAGE) if live is not None else None
+    if new is None or old is None:
+        return Check("coverage", ok=True, reason=NO_LIVE)
+    told = f"It shows {new.value:.1%} of the catalog, the live one {old.value:.1%}"
+    least = limits["coverage_share"]
+    if new.value < old.value * least:
+        few = "less than half" if least == 0.5 else f"less than {least:.0%} of that"
+        return Check("coverage", ok=False, reason=f"{told}: {few}.")
+    return Check("coverage", ok=True, reason=f"{told}.")
+
+
+def _calibration(
+    metrics: dict[str, Any], live: ModelVersion | None, limits: Mapping[str, float]
+) -> Check:
+    """Lists keep to the mix of categories of a person's history about as well as before."""
+    new = figure(metrics, CALIBRATION)
+    old = figure(live.metrics, CALIBRATION) if live is not None else None
+    if live is None:
+        return Check("calibration", ok=True, reason=NO_LIVE)
+    if new is None or old is None:
+        return Check("calibration", ok=None, reason="It was not measured for both models.")
+    told = f"Lists stray by {new.value:.3f} nats from the mix of a history, the live one's by"
+    told = f"{told} {old.value:.3f}"
+    ok = new.value <= old.value * (1 + limits["calibration_rise"])
+    return Check("calibration", ok, f"{told}." if ok else f"{told}: too far.")
+
+
+def _fairness(
+    metrics: dict[str, Any], live: ModelVersion | None, limits: Mapping[str, float]
+) -> Check:
+    """The gap in quality between people of long and of short histories has not grown."""
+    if live is None:
+        return Check("fairness gap", ok=True, reason=NO_LIVE)
+    new, old = history_gap(metrics), history_gap(live.metrics)
+    if new is None or old is None:
+        told = f"Fewer than {LEAST_REQUESTS} requests of people with a short, or a long, history."
+        return Check("fairness gap", ok=None, reason=told)
+    told = f"{QUALITY} of long histories less that of short ones: {new:+.4f}, live {old:+.4f}"
+    ok = abs(new) - abs(old) <= limits["fairness_gap"]
+    return Check("fairness gap", ok, f"{told}." if ok else f"{told}: the gap has grown too much.")
+
+
+def history_gap(metrics: Mapping[str, Any]) -> float | None:
+    """Quality for people with long histories less that for those with short ones."""
+    found = []
+    for names in (LONG, SHORT):
+        parts = [part for name in names if (part := metrics.get("segments", {}).get(name))]
+        requests = sum(part["requests"] for part in parts)
+        if requests < LEAST_REQUESTS:
+            return None
+        found.append(sum(part["requests"] * part[QUALITY] for part in parts) / requests)
+    return float(found[0] - found[1])
+
+
+def _rare_items(
+    metrics: dict[str, Any], live: ModelVersion | None, limits: Mapping[str, float]
+) -> Check:
+    """Rare items keep their places in the lists."""
+    new = figure(metrics, RARE)
+    old = figure(live.metrics, RARE) if live is not None else None
+    if live is None:
+        return Check("rare items", ok=True, reason=NO_LIVE)
+    if new is None or old is None:
+        return Check("rare items", ok=None, reason="It was not measured for both models.")
+    told = f"Rare items have {new.value:.1%} of all places, with the live one {old.value:.1%}"
+    ok = new.value >= old.value * limits["rare_share"]
+    return Check("rare items", ok, f"{told}." if ok else f"{told}: too few.")
+
+
+def _latency(
+    metrics: dict[str, Any], live: ModelVersion | None, limits: Mapping[str, float]
+) -> Check:
+    """A request takes about as long as with the live model, on this machine."""
+    rehearsal = rehearsal_beside(metrics, live)
+    if live is None:
+        return Check("latency", ok=True, reason=NO_LIVE)
+    if rehearsal is None or not rehearsal["champion_ms"]:
+        return Check("latency", ok=None, reason="It was not timed beside the live model yet.")
+    ratio = rehearsal["ms"] / rehearsal["champion_ms"]
+    told = f"{rehearsal['ms']:.1f} ms a request (median of {rehearsal['people']}), the live model"
+    told = f"{told} {rehearsal['champion_ms']:.1f}: × {ratio:.2f}"
+    ok = ratio <= limits["latency_ratio"]
+    return Check("latency", ok, f"{told}." if ok else f"{told}, too slow.")
+
+
+def _smoke(metrics: dict[str, Any], live: ModelVersion | None, _: Mapping[str, float]) -> Check:
+    """It answers known people, a guest and a search: something, and nothing that is sold out."""
+    rehearsal = metrics.get("rehearsal")
+    if rehearsal is None:
+        return Check("smoke queries", ok=None, reason="Nobody has asked it anything yet.")
+    if rehearsal["faults"]:
+        return Check("smoke queries", ok=False, reason=" ".join(rehearsal["faults"]))
+    told = f"All {rehearsal['asked']} answers held something, and nothing that is unavailable."
+    return Check("smoke queries", ok=True, reason=told)
+
+
+def rehearsal_beside(
+    metrics: Mapping[str, Any], live: ModelVersion | None
+) -> dict[str, Any] | None:
+    """What training/rehearsal.py measured, if it was beside the model that is live now."""
+    rehearsal: dict[str, Any] | None = metrics.get("rehearsal")
+    champion = live.bundle_id if live is not None else ""
+    return rehearsal if rehearsal is not None and rehearsal["champion"] == champion else None
+
+
+CHECKS: tuple[Callable[[dict[str, Any], ModelVersion | None, Mapping[str, float]], Check], ...] = (
+    _quality,
+    _coverage,
+    _calibration,
+    _fairness,
+    _rare_items,
+    _latency,
+    _smoke,
+)
