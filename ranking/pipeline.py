@@ -59,7 +59,7 @@ def recommend(query: Query) -> Slate:
     catalog = Catalog.objects.get(slug=query.catalog_slug)
     state, _ = current(catalog)
     with trace.stage("context", 0) as out:  # ②
-        context = read_context(query, catalog, state.items)
+        context = read_context(query, catalog, state.items, state.lenders)
         out += [0, {"interactions": len(context.rows)}]
     candidates = rank(state, context, query, trace)  # ④ – ⑧
     with trace.stage(DIVERSITY, len(candidates)) as out:  # ⑨
@@ -97,7 +97,7 @@ def search(query: Query) -> Slate:
     catalog = Catalog.objects.get(slug=query.catalog_slug)
     state, encoder = current(catalog)
     with trace.stage("context", 0) as out:  # ②
-        context = read_context(query, catalog, state.items)
+        context = read_context(query, catalog, state.items, state.lenders)
         out += [0, {"interactions": len(context.rows)}]
     with trace.stage("query", len(state.items)) as out:  # ③ ④
         vector = vector_of_query(query.text, encoder) if encoder else None
