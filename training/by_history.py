@@ -4,7 +4,8 @@ By length of history: people of the test are cut down to their newest interactio
 for each length as far as theirs reach. By picks: whole histories, and of what was picked only the
 items that had been picked so often before. Three models rank the whole catalog: the texts of the
 recent items alone, the rankers alone (what people did; text is one feature among many), and the
-blend of them that is served (`ranking/rankers/gate.py`). Nothing is tuned here.
+blend of them that is served (`ranking/rankers/gate.py`, then the personal model where there is
+one). Nothing is tuned here.
 """
 
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ import numpy as np
 
 from ranking.device import one_thread
 from ranking.filters import allowed_items
+from ranking.personalizer import PERSONAL
 from ranking.rankers.blend import GATE
 from ranking.state import RankingState
 from ranking.types import IntArray, InteractionLog
@@ -93,7 +95,7 @@ def _ranks(
     """The places of what each request picked, by model."""
     scorers: dict[str, Scorer] = {
         TEXT: text_scorer(state),
-        BEHAVIOUR: pipeline_scorer(state, GATE),
+        BEHAVIOUR: pipeline_scorer(state, GATE, PERSONAL),
         BLEND: pipeline_scorer(state),
     }
     found: dict[str, list[IntArray]] = {name: [] for name in scorers}
