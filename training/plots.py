@@ -194,7 +194,8 @@ def svg(plots: Sequence[Plot]) -> str:
 def _lines(plot: Plot) -> list[str]:
     """The elements of one plot: title, legend, axes, series."""
     drawn = [
-        f'<text x="8" y="{LEGEND}" font-size="13" font-weight="600">{escape(plot.title)}</text>'
+        f'<text x="8" y="{LEGEND}" font-size="12"><tspan font-weight="600">{escape(plot.title)}'
+        f"</tspan>: {plot.y_title}</text>"
     ]
     for number, series in enumerate(plot.series):
         colour, y = COLOURS[number % len(COLOURS)], LEGEND * (number + 2) - 4
