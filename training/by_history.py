@@ -27,8 +27,8 @@ from training.fit_gate import LENGTHS
 from training.handle import RunHandle
 from training.plots import HISTORY, PICKS
 from training.report import with_interval
-from training.splits import QUERY, PastRequest, context_of, drawn, shortened
 from training.scoring import Scorer, padded, ranks_of, text_scorer
+from training.splits import QUERY, PastRequest, context_of, drawn, shortened
 
 TEXT, BEHAVIOUR, BLEND = "language model alone", "behaviour alone", "blend"
 PICKED = (0, 1, 5, 20, 100)  # how often before, at least

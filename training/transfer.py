@@ -34,8 +34,8 @@ from training.fit import Limits
 from training.fit_tower import TowerTraining, fit_tower
 from training.handle import RunHandle
 from training.report import with_interval
-from training.splits import BoolArray
 from training.scoring import Requests, Scorer, text_scorer
+from training.splits import BoolArray
 
 HELD_OUT = 0.2  # share of the people
 VALIDATION = 0.1  # share of the other people, who stop the towers early
@@ -137,7 +137,9 @@ def _fit(
     """A tower that learns from what people who are not held out did with these items. (N,)"""
     until = wanted[log.rows] & ~halves.held
     training = TowerTraining(epochs=epochs)
-    return fit_tower(handle, items, log, until & ~halves.valid, until, training, f"tower {name}")
+    return fit_tower(
+        handle, items, log, until & ~halves.valid, until, training, name=f"tower {name}"
+    )
 
 
 def _people(

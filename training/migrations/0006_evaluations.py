@@ -7,8 +7,8 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('catalog', '0005_learned_encoders'),
-        ('training', '0002_learned_encoders'),
+        ('catalog', '0008_learns_from'),
+        ('training', '0005_tuning'),
     ]
 
     operations = [

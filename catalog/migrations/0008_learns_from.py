@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('catalog', '0005_learned_encoders'),
+        ('catalog', '0007_roles_and_audit'),
     ]
 
     operations = [
