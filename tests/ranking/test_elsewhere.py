@@ -139,7 +139,7 @@ def test_a_catalog_learns_from_those_it_was_told_to(
     world: dict[str, Any], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     kiosk = world["kiosk"]
-    monkeypatch.setattr(serving, "encoder_of", lambda bundle: world["encoder"])
+    monkeypatch.setattr(serving, "encoder_of", lambda bundle, catalog: world["encoder"])
     serving.forget_all()
     assert serving.current(kiosk)[0].lenders is None
     call_command("learn_from", "kiosk", "shop")

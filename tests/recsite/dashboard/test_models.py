@@ -183,7 +183,7 @@ class TestWhereItIsStrong:
         other = Catalog.objects.create(slug="kiosk", name="Kiosk", item_kind="product")
         shop.learns_from.add(other)
         address = reverse("dashboard:catalog-models", args=["shop"])
-        with django_assert_max_num_queries(18):
+        with django_assert_max_num_queries(20):
             page = staff.get(address).content.decode()
         assert page.count('class="dot dot-2" cx=') >= 2
         assert "0.2120 – 0.2320" in page
