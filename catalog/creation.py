@@ -1,4 +1,4 @@
-"""Make a catalog."""
+"""Make a catalog, and say which others it may learn from."""
 
 import re
 from typing import Any
@@ -53,3 +53,22 @@ def usual_settings(kind: str) -> dict[str, Any]:
         "item_half_life_days": 3.0 if is_news else None,
         "diversity": 0.3 if is_news else 0.1,
     }
+
+
+def learn_from(catalog: Catalog, slugs: list[str]) -> list[Catalog]:
+    """From now on a catalog may learn from these others, and from no other; [] for none.
+
+    Raises
+    ------
+    CatalogError
+        There is no such catalog, or it is the same one.
+    """
+    others = list(Catalog.objects.filter(slug__in=slugs).order_by("slug"))
+    missing = sorted(set(slugs) - {other.slug for other in others})
+    if missing:
+        known = ", ".join(Catalog.objects.order_by("slug").values_list("slug", flat=True))
+        raise CatalogError(f"There is no catalog '{missing[0]}'. Known: {known}.")
+    if catalog in others:
+        raise CatalogError(f"'{catalog.slug}' learns from itself anyway; name other catalogs.")
+    catalog.learns_from.set(others)
+    return others

@@ -1,14 +1,16 @@
 """② Who asks, and what they did a moment ago."""
 
+import json
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from django.db import connection
 
 from catalog.models import Catalog, InteractionType
 from ranking.item_index import ItemIndex
-from ranking.types import Query, UserContext
+from ranking.types import Elsewhere, Query, UserContext
 
 HISTORY_LIMIT = 2_000  # interactions, the newest; training reads no further back either
 TYPE_CODES = {name: code for code, name in enumerate(InteractionType.values)}
@@ -16,6 +18,18 @@ HISTORY_SQL = """
 SELECT item_id, type, extract(epoch FROM "timestamp")::float8 FROM catalog_interaction
 WHERE user_id = %s AND catalog_id = %s AND NOT is_suspected AND "timestamp" <= to_timestamp(%s)
 ORDER BY "timestamp" DESC, id DESC LIMIT %s
+"""
+FEW = 5  # interactions here from which other catalogs are not asked any more
+ELSEWHERE_LIMIT = 50  # interactions there, the newest
+ELSEWHERE_SQL = """
+SELECT vector.vector::text, done.type, extract(epoch FROM done."timestamp")::float8
+FROM catalog_interaction done
+JOIN catalog_catalog catalog ON catalog.id = done.catalog_id
+JOIN catalog_itemvector vector ON vector.item_id = done.item_id
+WHERE done.user_id = %s AND done.catalog_id = ANY(%s) AND vector.encoder_id = %s
+  AND NOT done.is_suspected AND done."timestamp" <= to_timestamp(%s)
+  AND (catalog.event_weights ->> done.type)::float8 > 0
+ORDER BY done."timestamp" DESC, done.id DESC LIMIT %s
 """
 
 
@@ -36,8 +50,21 @@ def context_of_items(ids: Sequence[int], catalog: Catalog, items: ItemIndex) -> 
     )
 
 
-def read_context(query: Query, catalog: Catalog, items: ItemIndex) -> UserContext:
-    """The person's history, read fresh: it includes what they did a second ago."""
+@dataclass(frozen=True)
+class Lenders:
+    """The catalogs that one may learn from, and whose vectors it understands."""
+
+    catalog_ids: tuple[int, ...]
+    encoder_id: int  # never another one's: the vectors of two encoders do not mix
+
+
+def read_context(
+    query: Query, catalog: Catalog, items: ItemIndex, lenders: Lenders | None = None
+) -> UserContext:
+    """The person's history, read fresh: it includes what they did a second ago.
+
+    With `lenders`, who did fewer than FEW things here brings along what they picked there.
+    """
     now = query.now.timestamp() if query.now else time.time()
     found: list[tuple[int, str, float]] = []
     if query.user_id is not None:
@@ -49,6 +76,9 @@ def read_context(query: Query, catalog: Catalog, items: ItemIndex) -> UserContex
     weights = np.array([catalog.event_weights.get(name, 0.0) for name in types], dtype=np.float32)
     codes = np.array([TYPE_CODES[name] for name in types], dtype=np.int8)
     here = rows >= 0
+    elsewhere = None
+    if lenders is not None and query.user_id is not None and here.sum() < FEW:
+        elsewhere = _read_elsewhere(query.user_id, lenders, now)
     return UserContext(
         query.user_id,
         rows[here],
@@ -56,4 +86,19 @@ def read_context(query: Query, catalog: Catalog, items: ItemIndex) -> UserContex
         np.array(times, dtype=np.float64)[here],
         weights[here],
         now,
+        elsewhere,
     )
+
+
+def _read_elsewhere(user_id: int, lenders: Lenders, now: float) -> Elsewhere | None:
+    """What somebody picked in these catalogs; None where that is nothing, or is not encoded."""
+    ids = list(lenders.catalog_ids)
+    with connection.cursor() as cursor:
+        cursor.execute(ELSEWHERE_SQL, [user_id, ids, lenders.encoder_id, now, ELSEWHERE_LIMIT])
+        found = cursor.fetchall()[::-1]
+    if not found:
+        return None
+    texts, types, times = zip(*found, strict=True)
+    vectors = np.array([json.loads(text) for text in texts], dtype=np.float32)
+    codes = np.array([TYPE_CODES[name] for name in types], dtype=np.int8)
+    return Elsewhere(vectors, codes, np.array(times, dtype=np.float64))

@@ -71,7 +71,7 @@ def recommend_with(
     """The whole path with this state; for the person that the query names, unless told of one."""
     trace = Trace()
     with trace.stage("context", 0) as out:  # ②
-        context = context or read_context(query, catalog, state.items)
+        context = context or read_context(query, catalog, state.items, state.lenders)
         out += [0, {"interactions": len(context.rows)}]
     candidates = rank(state, context, query, trace)  # ④ – ⑧
     with trace.stage(DIVERSITY, len(candidates)) as out:  # ⑨
@@ -115,7 +115,7 @@ def search_with(
     """The whole path of a search with this state."""
     trace = Trace()
     with trace.stage("context", 0) as out:  # ②
-        context = read_context(query, catalog, state.items)
+        context = read_context(query, catalog, state.items, state.lenders)
         out += [0, {"interactions": len(context.rows)}]
     with trace.stage("query", len(state.items)) as out:  # ③ ④
         vector = vector_of_query(query.text, encoder) if encoder else None

@@ -24,7 +24,7 @@ from safetensors.torch import load_model
 from catalog.models import Catalog, EncoderVersion
 from ranking import features
 from ranking.bundle import Bundle, BundleError, open_bundle
-from ranking.context import TYPE_CODES
+from ranking.context import TYPE_CODES, Lenders
 from ranking.encoder import load_configured, query_vector
 from ranking.errors import RankingFault
 from ranking.item_index import ItemIndex
@@ -33,11 +33,12 @@ from ranking.offers import OfferResponse
 from ranking.personalizer import NO_TOKEN, PersonalConfig, Personalizer
 from ranking.popularity import HALF_LIVES, Popularity
 from ranking.rankers.ensemble import Ensemble, Ranker
+from ranking.rankers.gate import Gate
 from ranking.rankers.gbdt import GbdtRanker
 from ranking.rankers.network import NetworkConfig, NetworkRanker
 from ranking.repurchase import Repurchase
 from ranking.sources import union
-from ranking.state import TRUSTED_AFTER, RankingState, recipe_of, usual_recipes
+from ranking.state import RankingState, recipe_of, usual_recipes
 from ranking.types import DAY, FloatArray, IntArray
 from ranking.user_tower import TowerConfig, UserTower, all_item_vectors
 
@@ -223,11 +224,24 @@ def _refresh(catalog: Catalog, slot: _Slot) -> None:
         else:
             items = ItemIndex.load(catalog, encoder)
         slot.encoder = encoder
-        state = state_from_bundle(bundle, items, catalog) if bundle else bare_state(items, catalog)
-    slot.state = replace(state, popularity=_count(catalog, state.popularity, state.items))
+        if bundle:
+            state = state_from_bundle(bundle, items, catalog)
+        else:
+            state = replace(bare_state(items, catalog), first_day=items.common is not None)
+    slot.state = replace(
+        state,
+        popularity=_count(catalog, state.popularity, state.items),
+        lenders=_lenders(catalog, slot.encoder),
+    )
     slot.items_version = catalog.items_version
     slot.counted_at = time.monotonic()
     slot.not_before = slot.counted_at + REST * (slot.counted_at - began)
+
+
+def _lenders(catalog: Catalog, encoder: EncoderVersion | None) -> Lenders | None:
+    """Whose histories the catalog may read, by the vectors of its encoder; None for nobody's."""
+    ids = tuple(catalog.learns_from.order_by("pk").values_list("pk", flat=True))
+    return Lenders(ids, encoder.pk) if ids and encoder is not None else None
 
 
 def encoder_of(bundle: Bundle | None, catalog: Catalog) -> EncoderVersion | None:
@@ -316,7 +330,7 @@ def state_from_bundle(bundle: Bundle, items: ItemIndex, catalog: Catalog) -> Ran
         tower_items=tower_items,
         ranker=_ranker(bundle, tower_items),
         personalizer=_personalizer(bundle, tables, place, tower_items, len(items)),
-        trusted_after=float(bundle.meta.parameters.get("trusted_after", TRUSTED_AFTER)),
+        gate=Gate.of(bundle.meta.parameters),
         bundle_id=bundle.id,
         **_dials(catalog),
     )

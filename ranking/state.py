@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from ranking.context import Lenders
 from ranking.covisitation import CoVisitation
 from ranking.ease import Ease
 from ranking.item_index import ItemIndex
@@ -11,11 +12,11 @@ from ranking.offers import OfferResponse
 from ranking.personalizer import Personalizer
 from ranking.popularity import Popularity
 from ranking.rankers.ensemble import Ranker
+from ranking.rankers.gate import UNTRIED, Gate
 from ranking.repurchase import Repurchase
 from ranking.types import FloatArray, InteractionLog
 from ranking.user_tower import UserTower
 
-TRUSTED_AFTER = 5.0  # purchases' worth of history from which a ranker alone decides
 Recipe = CoVisitation | Ease  # how a table of neighbours is made from a log
 
 
@@ -50,8 +51,10 @@ class RankingState:
     tower: UserTower | None = None
     tower_items: FloatArray | None = None  # (N, d) items as the tower sees them
     ranker: Ranker | None = None
-    trusted_after: float = TRUSTED_AFTER  # 0: the ranker alone decides for everybody
+    gate: Gate = UNTRIED  # how far texts and sources stand beside the ranker
     personalizer: Personalizer | None = None  # re-orders the head; none where it did not pay
+    lenders: Lenders | None = None  # other catalogs whose histories help newcomers
+    first_day: bool = False  # no model learned from texts as they are: `similar` tells them apart
     bundle_id: str = ""  # '' = no bundle: encoder and popularity only
 
     def as_of(self, log: InteractionLog, moment: float) -> "RankingState":

@@ -22,6 +22,7 @@ from training import metrics
 from training.evaluation import pipeline_scorer, prepare
 from training.fit import Limits, fit_pipeline
 from training.handle import RunHandle
+from training.plots import FIRST_DAY, TEXT_ALONE
 from training.report import PIPELINE
 from training.scoring import Requests, Scorer, text_scorer
 from training.splits import PastRequest, context_of, drawn, make_split
@@ -33,12 +34,17 @@ MOST = 2_000  # requests of a case
 
 
 def cold_start(
-    handle: RunHandle, split_name: str, limits: Limits | None = None, encoder: str = ""
+    handle: RunHandle,
+    split_name: str,
+    limits: Limits | None = None,
+    encoder: str = "",
+    most_people: int | None = None,
 ) -> list[dict[str, Any]]:
     """A row a case and model: nDCG@10 with its 95 % interval, and the factor over chance."""
+    most = most_people or MOST
     items, log, split = prepare(handle, split_name, encoder)
     with one_thread():
-        rows = _first_day(handle, bare_state(items, handle.catalog), log)
+        rows = _first_day(handle, bare_state(items, handle.catalog), log, most)
     touched = np.unique(log.rows)
     draw = np.random.default_rng(handle.seed).permutation(touched)
     untouched = np.sort(draw[: max(int(UNTOUCHED * len(touched)), 1)])
@@ -47,23 +53,25 @@ def cold_start(
     state = fit_pipeline(handle, handle.catalog, items, rest, known, limits or Limits())
     then = state.as_of(rest.keep(known.test.known), known.test.now)
     with one_thread():
-        rows += _short_histories(handle, then, rest, known.test.requests)
-        rows += _untouched_items(handle, then, log, split.test.requests, untouched)
-    for row in rows:
-        handle.log(told(row))
+        rows += _short_histories(handle, then, rest, known.test.requests, most)
+        rows += _untouched_items(handle, then, log, split.test.requests, untouched, most)
     return rows
 
 
 def _short_histories(
-    handle: RunHandle, state: RankingState, log: InteractionLog, requests: list[PastRequest]
+    handle: RunHandle,
+    state: RankingState,
+    log: InteractionLog,
+    requests: list[PastRequest],
+    most: int,
 ) -> Iterator[dict[str, Any]]:
     """People of whom only the last few interactions are known."""
     asked = [one for one in requests if one.stop - one.start >= max(LENGTHS)]
-    asked = drawn(asked, MOST, handle.seed)
+    asked = drawn(asked, most, handle.seed)
     for length in LENGTHS:
         contexts = [context_of(log, replace(one, start=one.stop - length)) for one in asked]
         cases = Requests(state, contexts, [one.picked for one in asked])
-        yield from _compared(handle, f"people with {length} interactions", cases)
+        yield from _compared(handle, f"people with {length} interactions", str(length), cases)
 
 
 def _untouched_items(
@@ -72,17 +80,17 @@ def _untouched_items(
     log: InteractionLog,
     requests: list[PastRequest],
     untouched: IntArray,
+    most: int,
 ) -> Iterator[dict[str, Any]]:
     """Those items against each other, for people who picked one of them."""
     new = np.isin(np.arange(len(state.items)), untouched)
     only_new = replace(state, items=replace(state.items, available=state.items.available & new))
     asked = [one for one in requests if new[one.picked].any() and one.stop > one.start]
-    asked = drawn(asked, MOST, handle.seed)
+    asked = drawn(asked, most, handle.seed)
     contexts = [_without(context_of(log, one), new) for one in asked]
     picked = [one.picked[new[one.picked]] for one in asked]
-    yield from _compared(
-        handle, "items that nobody has touched", Requests(only_new, contexts, picked)
-    )
+    cases = Requests(only_new, contexts, picked)
+    yield from _compared(handle, "items that nobody has touched", "new", cases)
 
 
 def _without(context: UserContext, gone: NDArray[np.bool_]) -> UserContext:
@@ -97,7 +105,9 @@ def _without(context: UserContext, gone: NDArray[np.bool_]) -> UserContext:
     )
 
 
-def _first_day(handle: RunHandle, state: RankingState, log: InteractionLog) -> list[dict[str, Any]]:
+def _first_day(
+    handle: RunHandle, state: RankingState, log: InteractionLog, most: int
+) -> list[dict[str, Any]]:
     """Three liked items of each person, the texts, and nothing else."""
     liked = log.keep(log.weights > 0)
     contexts, picked = [], []
@@ -118,27 +128,30 @@ def _first_day(handle: RunHandle, state: RankingState, log: InteractionLog) -> l
                 )
             )
             picked.append(rows[LIKED:])
-    chosen = np.random.default_rng(handle.seed).permutation(len(contexts))[:MOST]
-    only_text = replace(state, repeat_consumption=False)  # what they like is no answer
+    chosen = np.random.default_rng(handle.seed).permutation(len(contexts))[:most]
+    # what they like is no answer; and served as a catalog without a bundle is
+    only_text = replace(state, repeat_consumption=False, first_day=True)
     cases = Requests(only_text, [contexts[one] for one in chosen], [picked[one] for one in chosen])
-    scorers = {"chance": _chance(state, handle.seed), "text alone": text_scorer(state)}
-    return list(_rows(handle, "a catalog's first day", cases, scorers))
+    scorers = {"chance": chance(state, handle.seed), TEXT_ALONE: text_scorer(only_text)}
+    return list(_rows(handle, FIRST_DAY, "", cases, scorers))
 
 
-def _compared(handle: RunHandle, case: str, cases: Requests) -> Iterator[dict[str, Any]]:
+def _compared(
+    handle: RunHandle, case: str, label: str, cases: Requests
+) -> Iterator[dict[str, Any]]:
     state = cases.state
     popularity = state.popularity.blend
     scorers: dict[str, Scorer] = {
-        "chance": _chance(state, handle.seed),
+        "chance": chance(state, handle.seed),
         "popularity": lambda context: popularity,
-        "text alone": text_scorer(state),
+        TEXT_ALONE: text_scorer(state),
         PIPELINE: pipeline_scorer(state),
     }
-    yield from _rows(handle, case, cases, scorers)
+    yield from _rows(handle, case, label, cases, scorers)
 
 
 def _rows(
-    handle: RunHandle, case: str, cases: Requests, scorers: dict[str, Scorer]
+    handle: RunHandle, case: str, label: str, cases: Requests, scorers: dict[str, Scorer]
 ) -> Iterator[dict[str, Any]]:
     if not cases.contexts:
         handle.log(f"{case}: nobody to measure it on")
@@ -150,6 +163,7 @@ def _rows(
         low, high = metrics.bootstrap_interval(ndcg)
         yield {
             "case": case,
+            "label": label,  # of the plot
             "model": name,
             "requests": len(ndcg),
             "ndcg@10": {"value": float(ndcg.mean()), "low": low, "high": high},
@@ -165,7 +179,7 @@ def _checked(check: Callable[[], None], scorer: Scorer) -> Scorer:
     return scores
 
 
-def _chance(state: RankingState, seed: int) -> Scorer:
+def chance(state: RankingState, seed: int) -> Scorer:
     """Every list another one, drawn by lot."""
     generator = np.random.default_rng(seed)
     return lambda context: generator.random(len(state.items), dtype=np.float32)

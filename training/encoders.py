@@ -1,5 +1,7 @@
 """Which encoder reads a catalog's items: the configured one, or one that the catalog made."""
 
+from collections.abc import Iterator
+
 from catalog.models import Catalog, EncoderVersion
 from ranking.device import best_device
 from ranking.encoder import load_encoder, register_version
@@ -74,14 +76,21 @@ def refuse_leak(version: EncoderVersion, split: str) -> None:
     TrainingFault
         It, or one that it was made from, was fine-tuned on another split.
     """
-    ancestor: EncoderVersion | None = version
-    while ancestor is not None:
+    for ancestor in fine_tuned(version):
         known = ancestor.metrics.get("split")
-        if ancestor.way in FROM_FEEDBACK and known != split:
+        if known != split:
             raise TrainingFault(
                 f"{ancestor} was fine-tuned on the split {known}, so it knows picks that the split "
                 f"{split} asks for. Fine-tune one with --param split={split}."
             )
+
+
+def fine_tuned(version: EncoderVersion) -> Iterator[EncoderVersion]:
+    """Of this encoder and those that it was made from: which learned from interactions."""
+    ancestor: EncoderVersion | None = version
+    while ancestor is not None:
+        if ancestor.way in FROM_FEEDBACK:
+            yield ancestor
         ancestor = ancestor.parent
 
 

@@ -37,7 +37,7 @@ from training.errors import TrainingFault
 from training.fit import Limits, fit_pipeline, fit_sources
 from training.handle import RunHandle
 from training.impressions import read_impressions, with_impressions
-from training.report import LIVE, PIPELINE, Ranked, report, table
+from training.report import LIVE, PIPELINE, Ranked, report
 from training.scoring import Scorer, padded, ranks_of, tower_scorer
 from training.snapshot import open_snapshot, read_log, take_snapshot
 from training.splits import (
@@ -57,14 +57,14 @@ TOP = 10  # items of each list that are looked at for coverage, novelty and the 
 Peers = Callable[[RankingState, InteractionLog, Split], list[Ranked]]  # what others answer
 
 
-def pipeline_scorer(state: RankingState) -> Scorer:
-    """The whole path of a request as one scorer: its slate first, the rest by popularity.
+def pipeline_scorer(state: RankingState, *without: str) -> Scorer:
+    """The path of a request as one scorer: its slate first, the rest by popularity.
 
     The slate is LIST_SIZE long, so each source may bring that many; a page's ten items are chosen
-    from the sources' own quotas.
+    from the sources' own quotas. `without` are stages and sources that are left out.
     """
     popularity = state.popularity.blend
-    query = replace(QUERY, size=LIST_SIZE)
+    query = replace(QUERY, size=LIST_SIZE, without=without)
 
     def scores(context: UserContext) -> FloatArray:
         ranked = rank(state, context, query, Trace())
@@ -284,10 +284,3 @@ def _live(catalog: Catalog) -> tuple[RankingState, InteractionLog, Split]:
         read_impressions(snapshot, items),
     )
     return state_from_bundle(bundle, items, catalog), log, split
-
-
-def evaluate_run(handle: RunHandle) -> None:
-    """A run of kind evaluate: the figures go to its log."""
-    handle.stage("evaluating", 0.1)
-    for line in table(evaluate_catalog(handle, str(handle.parameters.get("split", "time")))):
-        handle.log(line)

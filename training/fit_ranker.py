@@ -8,21 +8,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ranking import features
-from ranking.rankers.blend import LEAD_IN
 from ranking.rankers.ensemble import Ensemble, Ranker, by_rank
 from ranking.rankers.examples import Examples
 from ranking.rankers.gbdt import GbdtConfig, GbdtRanker, OnRound, Prior
 from ranking.rankers.network import NetworkConfig
 from ranking.sources import union
-from ranking.state import TRUSTED_AFTER, RankingState
+from ranking.state import RankingState
 from ranking.types import FloatArray, InteractionLog
 from training.errors import TrainingFault
+from training.fit_gate import fit_gate
 from training.fit_network import NetworkTraining, fit_network, ndcg_of
 from training.fit_personal import PersonalTraining, fit_personalizer
 from training.handle import RunHandle
 from training.negatives import fold_examples
-from training.scoring import greedy_shares, slate_ndcg
-from training.splits import QUERY, Split, drawn
+from training.scoring import greedy_shares
+from training.splits import Split
 from training.tuned import changed
 
 REQUESTS = 9_600  # the ranker's examples, from all folds together
@@ -37,7 +37,6 @@ CONFIGS: dict[str, dict[str, Any]] = {  # ways of growing trees that are tried o
 }
 SELDOM = 0.1  # the quantile of a table's scores that counts as next to nothing
 NETWORKS = ("fm", "dcn")
-LEAST_OF_FEW, MOST_OF_FEW = 30, 500  # requests of people of whom little is known
 
 
 @dataclass(frozen=True)
@@ -66,9 +65,10 @@ def fit_ranker(
     learned = compare_rankers(handle, state, train, valid, limits)
     del valid  # large, and so is what comes now
 
+    handle.stage("the gate", 0.8)
     then = state.as_of(log.keep(split.valid.known), split.valid.now)
-    trusted_after = choose_trust(handle, then, log, split, learned.ensemble)
-    then = replace(then, ranker=learned.ensemble, trusted_after=trusted_after)
+    gate = fit_gate(handle, then, log, split.valid, learned.ensemble)
+    then = replace(then, ranker=learned.ensemble, gate=gate)
     personalizer = None
     if limits.personal_epochs:
         personal = PersonalTraining(epochs=limits.personal_epochs)
@@ -87,37 +87,7 @@ def fit_ranker(
         best = sorted(trees.importance().items(), key=lambda pair: -pair[1])[:10]
         handle.log("Trees: " + ", ".join(f"{name} {share:.0%}" for name, share in best))
     known = Ensemble(members, {name: ensemble.shares[name] for name in members})
-    return replace(state, ranker=known, trusted_after=trusted_after, personalizer=personalizer)
-
-
-def choose_trust(
-    handle: RunHandle,
-    then: RankingState,
-    log: InteractionLog,
-    split: Split,
-    ranker: Ranker,
-) -> float:
-    """0 where, on validation, the ranker alone is better for people with few interactions.
-
-    Else TRUSTED_AFTER: the fusion of the sources leads people in. `then` gives the state as of the
-    validation fold, and `ranker` has not learned from it.
-    """
-    weights = np.clip(log.weights, 0.0, None)
-    few = [
-        request
-        for request in split.valid.requests
-        if weights[request.start : request.stop].sum() < TRUSTED_AFTER
-    ]
-    few = drawn(few, MOST_OF_FEW, handle.seed)
-    if len(few) < LEAST_OF_FEW:
-        return TRUSTED_AFTER
-    ready = replace(then, ranker=ranker, trusted_after=TRUSTED_AFTER)
-    led, alone = (
-        slate_ndcg(ready, log, few, replace(QUERY, without=without), handle.check).mean()
-        for without in ((), (LEAD_IN,))
-    )
-    handle.log(f"Little known: nDCG@10 {led:.4f} led in by the sources, {alone:.4f} by the rankers")
-    return 0.0 if alone > led else TRUSTED_AFTER
+    return replace(state, ranker=known, gate=gate, personalizer=personalizer)
 
 
 def examples_of(

@@ -231,13 +231,17 @@ def fit_tower(
     until: BoolArray,
     training: TowerTraining,
     config: TowerConfig | None = None,
+    name: str = "tower",
 ) -> UserTower:
-    """Train on what is known, with early stopping on the steps that `until` holds besides. (M,)"""
+    """Train on what is known, with early stopping on the steps that `until` holds besides. (M,)
+
+    A run that trains several towers gives each a name: of its checkpoint and its curves.
+    """
     trainer = TowerTrainer(items, log, known, training, handle.seed, config)
     length = trainer.config.length
     pieces = sequences(log, known, length)  # positions in the trainer's own log
     held = sequences(log, until, length, until & ~known)[:2_000]
-    path = handle.folder / "tower.checkpoint"
+    path = handle.folder / f"{name}.checkpoint"
     standing = trainer.standing = checkpoint.resume(path, trainer.tower, trainer.optimiser)
     if standing.done:
         handle.log(f"Tower: resumed after epoch {standing.done}.")
@@ -248,12 +252,12 @@ def fit_tower(
     )
     while standing.done < epochs and standing.bad < training.patience and pieces:
         share = standing.done / epochs
-        handle.stage(f"tower, epoch {standing.done + 1}", 0.05 + 0.45 * share)
+        handle.stage(f"{name}, epoch {standing.done + 1}", 0.05 + 0.45 * share)
         train_loss = trainer.run_epoch(pieces, handle)
         quality = trainer.validate(held, until & ~known) if held else float(standing.done)
         standing.note(quality, trainer.tower)
-        handle.metric("tower/train_loss", standing.done, train_loss)
-        handle.metric("tower/valid_ndcg", standing.done, quality)
+        handle.metric(f"{name}/train_loss", standing.done, train_loss)
+        handle.metric(f"{name}/valid_ndcg", standing.done, quality)
         handle.log(f"Tower: epoch {standing.done}: loss {train_loss:.4f}, nDCG {quality:.4f}")
         checkpoint.save(path, trainer.tower, trainer.optimiser, standing)
     return trainer.finish()

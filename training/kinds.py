@@ -5,11 +5,11 @@ from ranking.bundle import open_bundle
 from training.encode import encode
 from training.encoders import served_encoder
 from training.errors import TrainingFault
-from training.evaluation import evaluate_run
 from training.execute import Kinds
 from training.finetune import finetune
 from training.handle import RunHandle
 from training.leases import fenced
+from training.measures import evaluate_run
 from training.models import ModelVersion, TrainingRun
 from training.pretrain import pretrain
 from training.quantize import quantize

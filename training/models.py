@@ -293,6 +293,38 @@ class ModelVersion(models.Model):
         return self.catalog.live_bundle == self.bundle_id
 
 
+class EvaluationQuerySet(models.QuerySet["Evaluation"]):
+    """Reads of stored evaluations."""
+
+    def newest_of_each_kind(self) -> "EvaluationQuerySet":
+        """The last one of each kind, of each catalog."""
+        return self.order_by("catalog", "kind", "-created_at", "-pk").distinct("catalog", "kind")
+
+
+class Evaluation(models.Model):
+    """A table of figures that an evaluation of one kind found; its rows are drawn as a plot."""
+
+    class Kind(models.TextChoices):
+        BY_HISTORY = "by-history"
+        COLD_START = "cold-start"
+        TRANSFER = "transfer"
+
+    catalog = models.ForeignKey(Catalog, on_delete=models.CASCADE, related_name="evaluations")
+    run = models.ForeignKey(TrainingRun, on_delete=models.SET_NULL, null=True, blank=True)
+    bundle = models.CharField(max_length=80, blank=True)  # '' = fitted for it, thrown away since
+    kind = models.CharField(max_length=16, choices=Kind)
+    split = models.CharField(max_length=20)
+    rows = models.JSONField()  # as the kind's own module in training/ reports them
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    objects = EvaluationQuerySet.as_manager()
+
+    class Meta:
+        indexes: ClassVar = [
+            models.Index(fields=["catalog", "kind", "-created_at"], name="evaluation_newest_first"),
+        ]
+
+
 class Promotion(models.Model):
     """A change of what answers: who, when, from what to what, for how many, and why."""
 

@@ -74,12 +74,12 @@ def report(
     models = []
     for one in ranked:
         figures = {
-            name: _figure(function(one.ranks), people) for name, function in MEASURES.items()
+            name: with_interval(function(one.ranks), people) for name, function in MEASURES.items()
         }
         if len(state.items) > one.ranks.shape[1]:  # there is something to prefer the picked to
-            figures["auc"] = _figure(metrics.auc(one.ranks, len(state.items)), people)
+            figures["auc"] = with_interval(metrics.auc(one.ranks, len(state.items)), people)
         if one.auc_of_seen is not None and (judged := ~np.isnan(one.auc_of_seen)).any():
-            figures["auc_of_seen"] = _figure(one.auc_of_seen[judged], people[judged])
+            figures["auc_of_seen"] = with_interval(one.auc_of_seen[judged], people[judged])
         models.append(
             {
                 "name": one.name,
@@ -104,14 +104,15 @@ def report(
     }
 
 
-def _figure(values: NDArray[np.float64], people: IntArray) -> dict[str, float]:
+def with_interval(values: NDArray[np.float64], people: IntArray) -> dict[str, float]:
+    """The mean of these requests' values, and its 95 % interval over people. (R,) and (R,)"""
     low, high = metrics.bootstrap_interval(values, clusters=people)
     return {"value": float(values.mean()), "low": low, "high": high}
 
 
 def _segment(one: Ranked, chosen: NDArray[np.bool_], people: IntArray) -> dict[str, float]:
     """The main metric of the requests of one segment, with its interval."""
-    figure = _figure(MEASURES[MAIN](one.ranks)[chosen], people[chosen])
+    figure = with_interval(MEASURES[MAIN](one.ranks)[chosen], people[chosen])
     return {
         "requests": int(chosen.sum()),
         MAIN: figure["value"],
@@ -138,7 +139,7 @@ def _leads(
 def _difference(values: NDArray[np.float64], people: IntArray) -> dict[str, float]:
     """The mean of paired differences, its interval, and the p that there is none."""
     p = metrics.paired_p_value(values, np.zeros(len(values)), clusters=people)
-    return {**_figure(values, people), "p": p}
+    return {**with_interval(values, people), "p": p}
 
 
 def _lead(pipeline: Ranked, other: Ranked, people: IntArray) -> dict[str, Any]:
@@ -146,7 +147,7 @@ def _lead(pipeline: Ranked, other: Ranked, people: IntArray) -> dict[str, Any]:
     ours, theirs = MEASURES[MAIN](pipeline.ranks), MEASURES[MAIN](other.ranks)
     ratio = metrics.ratio_interval(ours, theirs, clusters=people)
     return {
-        **_figure(ours - theirs, people),
+        **with_interval(ours - theirs, people),
         # none where the other model never was right, in whatever drawing of people
         "ratio": dict(zip(("value", "low", "high"), ratio, strict=True))
         if np.isfinite(ratio).all()

@@ -292,6 +292,21 @@ def context_of(log: InteractionLog, request: PastRequest) -> UserContext:
     )
 
 
+def shortened(log: InteractionLog, request: PastRequest, worth: float) -> PastRequest | None:
+    """The request of somebody of whom only the newest interactions are known that weigh so much.
+
+    None where less is known. An interaction weighs what its type does, a hidden item nothing.
+    """
+    weights = np.clip(log.weights[request.start : request.stop], 0.0, None)
+    newest_first = np.cumsum(weights[::-1], dtype=np.float64)  # (L,)
+    if worth <= 0:
+        return replace(request, start=request.stop)
+    if len(newest_first) == 0 or newest_first[-1] < worth - 1e-6:
+        return None
+    kept = int(np.searchsorted(newest_first, worth - 1e-6)) + 1
+    return replace(request, start=request.stop - kept)
+
+
 def drawn(requests: list[PastRequest], most: int | None, seed: int) -> list[PastRequest]:
     """At most so many of them, in their order; all of them for None."""
     if most is None or len(requests) <= most:

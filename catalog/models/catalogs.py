@@ -61,6 +61,11 @@ class Catalog(models.Model):
     item_half_life_days = models.FloatField(null=True, blank=True)  # how fast an item ages
     diversity = models.FloatField(default=0.1)  # λ of MMR: 0 = by score alone, 1 = by novelty alone
     is_simulated = models.BooleanField(default=False)  # its people are made up; pages say so
+    # Other catalogs whose interactions may help here while little is known of a person. None by
+    # default: that somebody did something there is told here by what is recommended.
+    learns_from = models.ManyToManyField(
+        "self", symmetrical=False, related_name="taught", blank=True
+    )
     about = models.TextField(blank=True)  # origin and licence of the data
     # Whether a training that a schedule started may go live by itself, if its gate is green.
     auto_promote = models.BooleanField(default=False, db_default=False)

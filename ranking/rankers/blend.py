@@ -1,33 +1,45 @@
-"""⑥ Ranking: the trained ranker, led in gradually by how much is known of the person."""
+"""⑥ Ranking: the trained rankers, the sources and the language model, weighed by the gate."""
 
 import numpy as np
 
 from ranking import features
-from ranking.rankers.ensemble import by_rank
+from ranking.rankers.ensemble import Ranker, by_rank
 from ranking.rankers.fusion import fuse
+from ranking.rankers.gate import Parts
 from ranking.state import RankingState
 from ranking.types import Candidates, FloatArray, Query, UserContext
 
-LEAD_IN = "lead-in"  # what Query.without calls the gradual trust in the ranker
+GATE = "gate"  # what Query.without calls it: without it the rankers alone decide
+LANGUAGE_MODEL = "similar"  # the source whose scores are the language model's alone
 
 
 def score(
     state: RankingState, context: UserContext, candidates: Candidates, query: Query
 ) -> FloatArray:
-    """One score in 0 … 1 for each candidate, higher is better. (N,)
+    """One score for each candidate, higher is better; of the best about 1. (N,)
 
-    A shelf that asks for certain sources ("similar to this") is ordered by them. Else the ranker
-    decides; where it learned little of people without histories (`state.trusted_after` is T > 0),
-    it weighs n / T for somebody whose interactions weigh n < T together, and the fusion of the
-    sources the rest.
+    A shelf that asks for certain sources ("similar to this") is ordered by them. Else the rankers
+    decide, and beside them, as far as the gate lets them, the language model and the sources: more
+    for people and items of which little is known.
     """
-    fused = by_rank(fuse(candidates))
     if state.ranker is None or query.only_sources or len(candidates) == 0:
-        return fused
+        return by_rank(fuse(candidates))
+    parts = parts_of(state, state.ranker, context, candidates)
+    return parts.ranked if GATE in query.without else parts.mixed(state.gate)
+
+
+def parts_of(
+    state: RankingState, ranker: Ranker, context: UserContext, candidates: Candidates
+) -> Parts:
+    """What the gate weighs."""
     rows = features.rows_of(state, context, candidates)
     candidates.features = rows.features  # the personal model reads those of the head
-    known = float(context.weights.clip(min=0.0).sum())
-    led_in = known < state.trusted_after and LEAD_IN not in query.without
-    trust = known / state.trusted_after if led_in else 1.0
-    ranked = by_rank(state.ranker.score(rows))
-    return (trust * ranked + (1.0 - trust) * fused).astype(np.float32)
+    likeness = candidates.source_scores[:, candidates.source_names.index(LANGUAGE_MODEL)]
+    found = not np.isnan(candidates.source_ranks).all()
+    return Parts(
+        float(context.weights.clip(min=0.0).sum()),
+        state.popularity.counts[-1, candidates.rows],
+        by_rank(ranker.score(rows)),
+        None if np.isnan(likeness).all() else by_rank(np.nan_to_num(likeness, nan=-1.0)),
+        by_rank(fuse(candidates)) if found else None,
+    )

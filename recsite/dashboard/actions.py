@@ -22,6 +22,7 @@ FIELDS = {  # kind of run → the fields of its form, which are parameters of th
     TrainingRun.Kind.FINETUNE: ("encoder", "way"),
     TrainingRun.Kind.QUANTIZE: ("encoder",),
     TrainingRun.Kind.TUNE: ("what", "trials", "minutes"),
+    TrainingRun.Kind.EVALUATE: ("what", "split"),
 }
 
 
@@ -29,12 +30,12 @@ FIELDS = {  # kind of run → the fields of its form, which are parameters of th
 @require_POST
 @transaction.atomic
 def start(request: HttpRequest, slug: str, kind: str) -> HttpResponse:
-    """Queue a run of a kind that learns, or show the one that is going on."""
+    """Queue a run of a kind that learns or measures, or show the one that is going on."""
     catalog = locked_catalog(slug)
     earlier = TrainingRun.objects.filter(catalog=catalog, kind=kind)
     going_on = earlier.going_on().order_by("created_at").first()
     if going_on:
-        messages.info(request, f"A {kind} run of {catalog.name} is going on already: this one.")
+        messages.info(request, f"A run of {catalog.name} to {kind} goes on already: this one.")
         return redirect("dashboard:run", going_on.pk)
     chosen = {name: request.POST.get(name, "")[:64] for name in FIELDS[TrainingRun.Kind(kind)]}
     parameters = {name: value for name, value in chosen.items() if value}

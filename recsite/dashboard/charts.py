@@ -5,6 +5,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 
+from training.plots import Tick, round_ticks
+
 WIDTH, HEIGHT = 360, 190  # units of the viewBox; about CSS pixels on a phone
 LEFT, RIGHT, TOP, BOTTOM = 46, 10, 10, 26  # margins
 MOST_POINTS = 160  # a curve; more cannot be told apart at this width
@@ -20,14 +22,6 @@ class Curve:
     last_x: str
     last_y: str
     steps: Sequence[tuple[int, float]]  # what is drawn, for the table
-
-
-@dataclass(frozen=True)
-class Tick:
-    """A number beside an axis."""
-
-    at: str
-    text: str
 
 
 @dataclass(frozen=True)
@@ -95,7 +89,7 @@ def _chart(title: str, group: dict[str, list[tuple[int, float]]]) -> Chart:
     everything = [point for points in group.values() for point in points]
     low_x, high_x = min(x for x, _ in everything), max(x for x, _ in everything)
     low_y, high_y = min(y for _, y in everything), max(y for _, y in everything)
-    y_values = _round_ticks(low_y, high_y)
+    y_values = round_ticks(low_y, high_y)
     low_y, high_y = min(low_y, y_values[0]), max(high_y, y_values[-1])
 
     def x_of(step: float) -> float:
@@ -125,15 +119,3 @@ def _thin(points: list[tuple[int, float]]) -> list[tuple[int, float]]:
     stride = math.ceil(len(points) / MOST_POINTS)
     thinned = points[::stride]
     return thinned if thinned[-1] == points[-1] else [*thinned, points[-1]]
-
-
-def _round_ticks(low: float, high: float) -> list[float]:
-    """Two to five round numbers that span the values (Heckbert 1990, "Nice numbers")."""
-    span = high - low or abs(high) or 1.0
-    exponent = 10 ** math.floor(math.log10(span / 3))
-    step = next(
-        exponent * factor for factor in (1, 2, 5, 10, 20) if span / (exponent * factor) <= 4
-    )
-    first = math.floor(low / step)
-    last = math.ceil(high / step)
-    return [round(number * step, 12) for number in range(first, max(last, first + 1) + 1)]

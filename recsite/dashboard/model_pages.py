@@ -21,7 +21,15 @@ from recsite.dashboard.tables import csv_answer
 from training import registry, rollout
 from training.errors import TrainingFault
 from training.gate import Check, Figure, figure, gate
-from training.models import ModelVersion, ModelVersionQuerySet, RunState, TrainingRun, TuningTrial
+from training.models import (
+    Evaluation,
+    ModelVersion,
+    ModelVersionQuerySet,
+    RunState,
+    TrainingRun,
+    TuningTrial,
+)
+from training.plots import Plot, plots_of
 from training.search_space import SPACES, USUAL_TRIALS
 from training.tuned import Best, best_of
 
@@ -74,6 +82,43 @@ class Learned:
         return self.version.way not in registry.QUANTISED
 
 
+@dataclass(frozen=True)
+class Strong:
+    """An evaluation of one question: what it asks, and the newest answer."""
+
+    kind: str
+    title: str
+    about: str
+    evaluation: Evaluation | None
+
+    @property
+    def plots(self) -> list[Plot]:
+        """The answer, drawn."""
+        return plots_of(self.kind, self.evaluation.rows) if self.evaluation else []
+
+
+QUESTIONS = (  # kind, title, what it asks
+    (
+        Evaluation.Kind.BY_HISTORY,
+        "The language model or behaviour",
+        "How good lists are by the language model alone, by behaviour alone, and by the blend that "
+        "is served: for people of whom more and more is known, and for items picked more often.",
+    ),
+    (
+        Evaluation.Kind.COLD_START,
+        "Cold start",
+        "People of whom nothing, one or three things are known; items that nobody has touched; and "
+        "a catalog on its first day, against what is popular and against chance.",
+    ),
+    (
+        Evaluation.Kind.TRANSFER,
+        "From one catalog to another",
+        "People known in one half of this catalog’s departments and new in the other, as if those "
+        "were two catalogs.",
+    ),
+)
+
+
 @needs(Role.VIEWER)
 @require_GET
 def catalogs(request: HttpRequest) -> HttpResponse:
@@ -121,6 +166,8 @@ def page(request: HttpRequest, slug: str) -> HttpResponse:
             "usual_trials": USUAL_TRIALS,
             "searches": searches,
             "has_found": any(one.run.state == RunState.SUCCEEDED for one in searches),
+            "strong": _strong(catalog),
+            "learns_from": catalog.learns_from.order_by("pk"),
         },
     )
 
@@ -226,6 +273,11 @@ def _searches(catalog: Catalog) -> list[Searched]:
     runs = catalog.runs.filter(kind=TrainingRun.Kind.TUNE).order_by("-created_at")
     runs = runs.prefetch_related(Prefetch("trials", complete))
     return [Searched(run, best_of(run.trials.all())) for run in runs[:SEARCHES]]
+
+
+def _strong(catalog: Catalog) -> list[Strong]:
+    newest = {one.kind: one for one in catalog.evaluations.newest_of_each_kind()}
+    return [Strong(kind, title, about, newest.get(kind)) for kind, title, about in QUESTIONS]
 
 
 def _learned(version: EncoderVersion) -> Learned:

@@ -142,3 +142,33 @@ def test_what_is_not_allowed_is_not_found() -> None:
     log = log_of((1, 3, 1.0, 1.0), (1, 4, 1.0, 1.0))
     found = union.retrieve(state(log), context_of((3, 1, 1)), QUERY, allowed)
     assert 3 not in found.rows
+
+
+def test_on_the_first_day_texts_are_compared_without_what_they_have_in_common() -> None:
+    draw = np.random.default_rng(4)
+    kinds = np.arange(60) % 3
+    shared = np.zeros(8, dtype=np.float32)
+    shared[7] = 4.0  # in every text
+    vectors = shared + np.eye(8, dtype=np.float32)[kinds] + 0.1 * draw.normal(size=(60, 8))
+    vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+    vectors[59] = 0.0  # not encoded yet
+    items = replace(item_index(60), text_vectors=vectors)
+    world = state(LOG, items)
+    anchors = np.array([0, 3])
+    plain = similar(world, context_of((0, 2, 1), (3, 1, 1)), anchors)
+    apart = similar(replace(world, first_day=True), context_of((0, 2, 1), (3, 1, 1)), anchors)
+    assert plain is not None
+    assert apart is not None
+    assert plain[:59].min() > 0.8  # all alike
+    common = items.common
+    assert common is not None
+    left = common.without(items.text_vectors[:59])
+    expected = common.without(items.vectors(anchors))
+    wanted = np.exp2(-np.arange(2) / 3.0) @ expected
+    assert np.allclose(apart[:59], left @ wanted / np.linalg.norm(wanted), atol=1e-3)
+    assert apart[59] == 0.0
+    assert np.abs(left @ common.directions.T).max() < 1e-3
+    few = replace(item_index(12))
+    assert few.common is None
+    same = similar(replace(state(LOG, few), first_day=True), context_of((0, 2, 1)), anchors[:1])
+    assert np.array_equal(same, similar(state(LOG, few), context_of((0, 2, 1)), anchors[:1]))  # type: ignore[arg-type]

@@ -14,13 +14,14 @@ from django.utils import timezone
 from catalog.events import Event, log_interactions
 from catalog.models import Catalog, Item, ItemVector, SlateLog, User
 from ranking import features, serving
-from ranking.bundle import bundle_path
+from ranking.bundle import bundle_path, open_bundle
 from ranking.context import read_context
 from ranking.encoder import load_encoder
 from ranking.filters import allowed_items
 from ranking.personalizer import PERSONAL, Personalizer, PersonalNetwork
 from ranking.pipeline import recommend, search
 from ranking.popularity import Popularity
+from ranking.rankers.gate import Gate
 from ranking.rerank import DIVERSITY
 from ranking.sources import union
 from ranking.sources.union import retrieve
@@ -28,6 +29,7 @@ from ranking.state import RankingState
 from ranking.types import DAY, Query
 from training.ablation import told
 from training.backtest import Backtest, backtest, mean_leads
+from training.by_history import told as by_history_told
 from training.cold_start import cold_start
 from training.cold_start import told as cold_start_told
 from training.errors import TrainingFault
@@ -37,6 +39,7 @@ from training.fit_personal import config_for
 from training.fit_ranker import NAMES, RankerLimits
 from training.handle import RunHandle
 from training.kinds import train_and_register
+from training.measures import measure
 from training.models import ModelVersion, TrainingRun
 from training.registry import roll_back
 from training.report import table
@@ -120,6 +123,8 @@ def test_from_logs_to_a_served_bundle(catalog: Catalog) -> None:
     assert catalog.live_bundle == bundle_id
     assert ItemVector.objects.count() == 16
     serving.forget_all()
+    assert serving.current(catalog)[0].gate == Gate.of(open_bundle(bundle_id).meta.parameters)
+    assert "gate" in open_bundle(bundle_id).meta.parameters
     assert shown(catalog, fruit) == ["Fruit"] * 4
     assert shown(catalog, User.objects.get(external_id="person-1")) == ["Tools"] * 4
     logged = SlateLog.objects.filter(user=fruit).latest("created_at")
@@ -289,6 +294,27 @@ def test_the_encoder_tells_meaning_apart_and_has_unit_length() -> None:
     assert np.linalg.norm(vectors, axis=1) == pytest.approx([1, 1, 1], abs=1e-3)
     assert vectors[0] @ vectors[1] > vectors[0] @ vectors[2]
     assert load_encoder().encode_items([]).shape == (0, 384)
+
+
+def test_by_history_the_blend_is_beside_its_parts(catalog: Catalog) -> None:
+    run, lease = create_claimed(catalog, TrainingRun.Kind.EVALUATE, "test", {"by": "history"})
+    with RunHandle(run, lease) as handle:
+        stored = measure(handle, "by-history", limits=QUICK)
+    assert (stored.catalog, stored.run, stored.split) == (catalog, run, "time")
+    lengths = [row for row in stored.rows if row["by"] == "history"]
+    assert [row["model"] for row in lengths[:3]] == [
+        "language model alone",
+        "behaviour alone",
+        "blend",
+    ]
+    assert lengths[0]["from"] == 0
+    assert any(row["by"] == "picks" for row in stored.rows)
+    for row in stored.rows:
+        assert row["ndcg@10"]["low"] <= row["ndcg@10"]["value"] <= row["ndcg@10"]["high"]
+        assert ("over_better" in row) == (row["model"] == "blend")
+    assert "over behaviour alone" in by_history_told(lengths[2])
+    with RunHandle(run, lease) as handle, pytest.raises(TrainingFault, match="by-history, cold"):
+        measure(handle, "by-moon")
 
 
 def test_cold_start_is_measured_case_by_case(catalog: Catalog) -> None:

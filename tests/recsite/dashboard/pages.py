@@ -59,6 +59,7 @@ def actions(shop: Catalog, run: TrainingRun) -> list[str]:
         reverse("dashboard:train", args=[shop.slug]),
         reverse("dashboard:tune", args=[shop.slug]),
         reverse("dashboard:refresh", args=[shop.slug]),
+        reverse("dashboard:evaluate", args=[shop.slug]),
         reverse("dashboard:cancel", args=[run.pk]),
         reverse("dashboard:retry", args=[run.pk]),
     ]

@@ -1,6 +1,7 @@
 """The dashboard: models, promotion, roll-back."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from celery import current_app
@@ -11,7 +12,7 @@ from catalog.models import Catalog, EncoderVersion, User
 from ranking.bundle import bundle_path
 from tests.recsite.dashboard.pages import registered
 from training import registry
-from training.models import Promotion, TrainingRun
+from training.models import Evaluation, Promotion, TrainingRun
 
 
 class TestModels:
@@ -155,5 +156,45 @@ class TestEncoders:
             assert answer.url == reverse("dashboard:run", args=[run.pk])  # type: ignore[attr-defined]
             assert run.parameters == kept
             again = staff.post(address, sent, follow=True).content.decode()
-            assert f"A {kind} run of" in again
+            assert f"A run of Larder to {kind} goes on already" in again
         assert TrainingRun.objects.count() == 3
+
+
+class TestWhereItIsStrong:
+    def test_before_anything_is_measured_the_commands_stand_there(
+        self, staff: Client, shop: Catalog
+    ) -> None:
+        page = staff.get(reverse("dashboard:catalog-models", args=["shop"])).content.decode()
+        for kind in Evaluation.Kind.values:
+            assert f"manage.py evaluate shop --{kind}" in page
+        assert "It learns from no other catalog" in page
+
+    def test_the_newest_of_each_kind_is_drawn_with_a_table(
+        self, staff: Client, shop: Catalog, django_assert_max_num_queries: Any
+    ) -> None:
+        for value in (0.111, 0.222):
+            figure = {"value": value, "low": value - 0.01, "high": value + 0.01}
+            rows = [
+                {"by": by, "from": 3, "model": model, "requests": 9, "ndcg@10": figure}
+                for by in ("history", "picks")
+                for model in ("language model alone", "blend")
+            ]
+            Evaluation.objects.create(catalog=shop, kind="by-history", split="time", rows=rows)
+        other = Catalog.objects.create(slug="kiosk", name="Kiosk", item_kind="product")
+        shop.learns_from.add(other)
+        address = reverse("dashboard:catalog-models", args=["shop"])
+        with django_assert_max_num_queries(20):
+            page = staff.get(address).content.decode()
+        assert page.count('class="dot dot-2" cx=') >= 2
+        assert "0.2120 – 0.2320" in page
+        assert "0.1110" not in page
+        assert "what they did in Kiosk" in page
+        assert "style=" not in page
+
+    def test_the_button_starts_the_run_that_measures(self, staff: Client, shop: Catalog) -> None:
+        address = reverse("dashboard:evaluate", args=["shop"])
+        staff.post(address, {"what": "by-history", "split": "leave-last-5", "moon": "full"})
+        run = TrainingRun.objects.get(kind="evaluate")
+        assert run.parameters == {"what": "by-history", "split": "leave-last-5"}
+        again = staff.post(address, {"what": "cold-start"}, follow=True).content.decode()
+        assert "A run of Larder to evaluate goes on already" in again

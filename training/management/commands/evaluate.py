@@ -1,7 +1,9 @@
-"""manage.py evaluate CATALOG [--split S] [--json F] [--ranks DIR]: the pipeline and baselines."""
+"""manage.py evaluate CATALOG [--split S] [--json F] [--ranks DIR]: the pipeline and baselines.
+
+Instead, one of --ablate, --by-history, --cold-start, --transfer asks a question of its own.
+"""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +11,21 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from catalog.models import Catalog
 from training import ablation
-from training.cold_start import cold_start
-from training.cold_start import told as cold_start_told
 from training.console import find_catalog, run_here
 from training.evaluation import ablate_catalog, evaluate_catalog
 from training.fit import Limits, with_tuned
+from training.measures import MEASURES, Rows, measure
 from training.models import TrainingRun
+from training.plots import plots_of, svg
 from training.report import table
+
+INSTEAD = ("ablate", "by_history", "cold_start", "transfer")  # questions of their own
+SIMULATED = "Its people are simulated: these figures are no evidence of quality."
+
+
+def flag(name: str) -> str:
+    """An option as it is typed."""
+    return name.replace("_", "-")
 
 
 class Command(BaseCommand):
@@ -58,22 +68,41 @@ class Command(BaseCommand):
             help="instead: people with 0, 1 and 3 interactions, items that nobody has touched, and "
             "a catalog's first day",
         )
+        parser.add_argument(
+            "--by-history",
+            action="store_true",
+            help="instead: the language model alone, behaviour alone and the blend of both, by "
+            "length of history and by how often an item was picked before",
+        )
+        parser.add_argument(
+            "--transfer",
+            action="store_true",
+            help="instead: the catalog's departments as two catalogs; people known in one, asked "
+            "for in the other",
+        )
         parser.add_argument("--json", type=Path, help="write the figures to this file too")
+        parser.add_argument("--svg", type=Path, help="draw the figures into this file")
+        parser.add_argument(
+            "--stored",
+            action="store_true",
+            help="say or draw what was measured last, instead of measuring again",
+        )
         parser.add_argument(
             "--ranks", type=Path, help="write every model's ranks to this folder, a file each"
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
         catalog = find_catalog(options["catalog"])
-        if options["json"] and not options["json"].parent.is_dir():
-            raise CommandError(f"There is no folder {options['json'].parent} to write to.")
-        if options["ablate"] and options["cold_start"]:
-            raise CommandError("Say --ablate or --cold-start, not both.")
-        if options["ablate"]:
-            self._rows(catalog, options, ablate_catalog, ablation.told)
-            return
-        if options["cold_start"]:
-            self._rows(catalog, options, cold_start, cold_start_told)
+        for file in filter(None, (options["json"], options["svg"])):
+            if not file.parent.is_dir():
+                raise CommandError(f"There is no folder {file.parent} to write to.")
+        instead = [name for name in INSTEAD if options[name]]
+        if len(instead) > 1:
+            raise CommandError(f"Say one of --{' and --'.join(map(flag, instead))}, not both.")
+        if (options["svg"] or options["stored"]) and (not instead or instead == ["ablate"]):
+            raise CommandError("--svg and --stored go with --by-history, --cold-start, --transfer.")
+        if instead:
+            self._instead(catalog, instead[0], options)
             return
         asked = ("split", "fresh", "encoder", "tuned")
         parameters = {name: options[name] for name in asked if options[name]}
@@ -94,25 +123,44 @@ class Command(BaseCommand):
             f"{result['requests']:,} requests; {bundle}"
         )
         if catalog.is_simulated:
-            self.stdout.write("Its people are simulated: these figures are no evidence of quality.")
+            self.stdout.write(SIMULATED)
         for line in table(result):
             self.stdout.write(line)
         if options["json"]:
             options["json"].write_text(json.dumps(result, indent=1))
 
-    def _rows(
-        self,
-        catalog: Catalog,
-        options: dict[str, Any],
-        measure: Callable[..., list[dict[str, Any]]],
-        told: Callable[[dict[str, Any]], str],
-    ) -> None:
-        parameters = {"split": options["split"], "measure": measure.__name__}
-        kind, say = TrainingRun.Kind.EVALUATE, self.stdout.write
-        with run_here(catalog, kind, parameters, options["seed"], say) as run:
-            rows = measure(run, options["split"], encoder=options["encoder"])
-        self.stdout.write("")
+    def _instead(self, catalog: Catalog, name: str, options: dict[str, Any]) -> None:
+        """A question of its own: its rows are said, and kept but for those of an ablation."""
+        what, say = flag(name), self.stdout.write
+        if options["stored"]:
+            rows = stored(catalog, what)
+        else:
+            rows = self._measured(catalog, what, options)
+            say("")
+        if catalog.is_simulated:
+            say(SIMULATED)
+        told = ablation.told if name == "ablate" else MEASURES[what].told
         for row in rows:
-            self.stdout.write(told(row))
+            say(told(row))
         if options["json"]:
             options["json"].write_text(json.dumps(rows, indent=1))
+        if options["svg"]:
+            options["svg"].write_text(svg(plots_of(what, rows)))
+
+    def _measured(self, catalog: Catalog, what: str, options: dict[str, Any]) -> Rows:
+        parameters = {"split": options["split"], "what": what}
+        kind, say = TrainingRun.Kind.EVALUATE, self.stdout.write
+        split, encoder, people = options["split"], options["encoder"], options["people"]
+        with run_here(catalog, kind, parameters, options["seed"], say) as run:
+            if what in MEASURES:
+                return list(measure(run, what, split, encoder=encoder, most_people=people).rows)
+            return ablate_catalog(run, split, encoder=encoder)
+
+
+def stored(catalog: Catalog, what: str) -> Rows:
+    """The rows that were kept last."""
+    evaluation = catalog.evaluations.filter(kind=what).order_by("-created_at", "-pk").first()
+    if evaluation is None:
+        raise CommandError(f"None is kept: manage.py evaluate {catalog.slug} --{what} makes one.")
+    rows: Rows = evaluation.rows
+    return rows

@@ -1,0 +1,113 @@
+"""The gate is learned on validation, reaches as far as it helps, and never widens with history."""
+
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import pytest
+
+from ranking.rankers.examples import Rows
+from ranking.rankers.gate import UNTRIED, Gate
+from ranking.types import DAY, FloatArray
+from tests.ranking.worlds import NOW, item_index, log_of, state
+from tests.training.test_fit_tower import Silent
+from training.fit_gate import LEAST, LENGTHS, TRIED, Length, best_path, fit_gate, learn
+from training.handle import RunHandle
+from training.splits import Moments, PastRequest, shortened, time_split
+
+MOMENTS = Moments(NOW - 40 * DAY, NOW - 30 * DAY, NOW - 20 * DAY, NOW - 10 * DAY, NOW)
+ITEMS = replace(item_index(), published=np.full(12, NOW - 60 * DAY))
+TASTE = 5  # what newcomers pick, although most people picked something else
+
+
+class Knows:
+    """A ranker that puts one item first, or last."""
+
+    def __init__(self, sign: float) -> None:
+        self.sign = sign
+
+    def score(self, rows: Rows) -> FloatArray:
+        return np.where(rows.items == TASTE, self.sign, 0.0).astype(np.float32)
+
+
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_the_sources_lead_newcomers_where_the_ranker_does_not_know_better(
+    sign: float, tmp_path: Path
+) -> None:
+    before = [(user, row, 35.0, 1.0) for user in range(20) for row in range(12)]
+    newcomers = [(user, TASTE, 15.0, 1.0) for user in range(100, 100 + LEAST)]
+    log = log_of(*before, *before[:40], *newcomers)
+    split = time_split(log, MOMENTS, repeats=True)
+    then = state(log, ITEMS).as_of(log.keep(split.valid.known), split.valid.now)
+    handle = cast(RunHandle, Silent(tmp_path))
+    gate = fit_gate(handle, then, log, split.valid, Knows(sign))
+    assert (gate.sources_at(0.0) > 0) == (sign < 0)
+
+
+def test_with_few_requests_the_usual_holds(tmp_path: Path) -> None:
+    log = log_of(*((user, user % 12, age, 1.0) for user in range(20) for age in (35.0, 15.0)))
+    split = time_split(log, MOMENTS, repeats=True)
+    handle = cast(RunHandle, Silent(tmp_path))
+    assert fit_gate(handle, state(log), log, split.valid, Knows(1.0)) == UNTRIED
+
+
+def lengths(*best: tuple[float, float], gain: float = 0.2) -> list[Length]:
+    """Requests for which, at each length, one (level, sources) adds this much to the rankers."""
+    draw = np.random.default_rng(1)
+    made = []
+    for place, (level, sources) in enumerate(best):
+        near = [-abs(one.level - level) - abs(one.sources - sources) for one in TRIED]
+        each = gain * (1.0 + np.array(near) - 0.01 * np.array([one.rare for one in TRIED]))
+        noise = draw.normal(0.0, 0.01, (60, len(TRIED)))
+        gains = 0.3 + each + noise
+        gains[:, 0] = 0.3 + (gain if level == sources == 0 else 0.0)
+        made.append(Length(float(LENGTHS[place]), np.arange(60), gains))
+    return made
+
+
+def test_shares_are_found_and_end_where_they_help_no_more() -> None:
+    said: list[str] = []
+    gate = learn(lengths((0.0, 0.8), (0.4, 0.4), (0.2, 0.2), (0, 0), (0, 0)), 1, said.append)
+    assert gate.known[:3] == (0.0, 1.0, 2.0)
+    assert gate.sources[:3] == (0.8, 0.4, 0.2)
+    assert gate.sources_at(5.0) == 0.0
+    assert gate.text_at(99.0, np.zeros(1, dtype=np.float32)) == 0.0
+    assert any("nDCG@10" in line for line in said)
+
+
+def test_it_stays_closed_where_nothing_helps() -> None:
+    closed = learn(lengths((0, 0), (0, 0)), 1, lambda text: None)
+    assert closed == Gate.led_in(0.0)
+
+
+def test_of_all_paths_that_never_rise_the_best_is_taken() -> None:
+    draw = np.random.default_rng(2)
+    means = draw.random((3, len(TRIED)))
+    path = best_path(means)
+    chosen = [TRIED[place] for place in path]
+    for earlier, later in pairwise(chosen):
+        assert later.rare == earlier.rare
+        assert later.level <= earlier.level
+        assert later.sources <= earlier.sources
+    total = means[range(3), path].sum()
+    for _ in range(2_000):  # others that never rise are no better
+        three = sorted(draw.integers(0, len(TRIED), 3), key=lambda one: -TRIED[one].level)
+        found = [TRIED[one] for one in three]
+        if len({one.rare for one in found}) == 1 and all(
+            later.sources <= earlier.sources for earlier, later in pairwise(found)
+        ):
+            assert means[range(3), three].sum() <= total + 1e-9
+
+
+def test_a_history_is_cut_to_what_its_newest_interactions_weigh() -> None:
+    log = log_of((1, 0, 5.0, 1.0), (1, 1, 4.0, 0.5), (1, 2, 3.0, -1.0), (1, 3, 2.0, 0.5))
+    nothing = np.zeros(0, dtype=np.int64)
+    whole = PastRequest(0, 4, 1, NOW, nothing, nothing, np.zeros(0, dtype=np.uint8))
+
+    def left(worth: float) -> int | None:
+        short = shortened(log, whole, worth)
+        return None if short is None else short.stop - short.start
+
+    assert [left(worth) for worth in (0, 0.5, 1, 2, 3)] == [0, 1, 3, 4, None]

@@ -1,0 +1,215 @@
+"""How far the language model and the sources lead beside the rankers, learned on validation.
+
+People are cut down to their newest interactions, so that each length of history has examples. For
+each length the shares are taken whose lead over the rankers alone is the largest after a standard
+error is taken off, so that few requests do not make shares large; neither text nor sources may lead
+further for people of whom more is known. How many lengths the gate reaches is decided on people
+that its shares were not learned from: two halves, each judged by what the other learned.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ranking.filters import allowed_items
+from ranking.rankers.blend import parts_of
+from ranking.rankers.ensemble import Ranker
+from ranking.rankers.gate import UNTRIED, Gate, Parts
+from ranking.sources.union import retrieve
+from ranking.state import RankingState
+from ranking.types import InteractionLog
+from training import metrics
+from training.handle import RunHandle
+from training.splits import QUERY, Fold, PastRequest, context_of, drawn, shortened
+
+LENGTHS = (0, 1, 2, 3, 5, 10, 20, 50, 100, 200)  # what is left of histories: knots of the gate
+PICKS = (0.0, 5.0, 20.0)  # of items, faded by the longest half-life: knots of the gate
+RARE = ((0.0, 0.0, 0.0), *((high, low, 0.0) for high in (0.2, 0.4, 0.6) for low in (0.0, high)))
+STEPS = 5  # shares are tried in fifths
+REQUESTS = 400  # of each length, at most
+LEAST = 30  # to learn from; lengths with fewer have no knot
+FAR = 10**6  # the place of what was picked and is no candidate
+
+Gains = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Shares:
+    """One way of weighing: what is tried at each length."""
+
+    rare: int  # which of RARE
+    level: float  # share of the language model for items that are picked often
+    sources: float  # share of the fusion of all sources
+
+    @property
+    def text(self) -> tuple[float, ...]:
+        """The share of the language model at each of PICKS. (I,)"""
+        return tuple(min(self.level + more, 1.0 - self.sources) for more in RARE[self.rare])
+
+
+def _tried() -> list[Shares]:
+    """The rankers alone first; of equals the earlier one is taken."""
+    parts = [step / STEPS for step in range(STEPS + 1)]
+    return [
+        Shares(rare, level, sources)
+        for rare in range(len(RARE))
+        for level in parts
+        for sources in parts
+        if level + sources <= 1.0
+    ]
+
+
+TRIED = _tried()
+
+
+@dataclass(frozen=True)
+class Length:
+    """The requests of one length of history, and what each way of weighing is worth for them."""
+
+    known: float
+    people: NDArray[np.int64]  # (R,) database ids
+    gains: Gains  # (R, len(TRIED)) nDCG@10
+
+    @cached_property
+    def lead(self) -> Gains:
+        """The same, beside the rankers alone. (R, len(TRIED))"""
+        return self.gains - self.gains[:, :1]
+
+
+def fit_gate(
+    handle: RunHandle,
+    then: RankingState,
+    log: InteractionLog,
+    fold: Fold,
+    ranker: Ranker,
+) -> Gate:
+    """The gate for this ranker, which has not learned from the fold; `then` is the state before it.
+
+    Closed where it helps nobody. With too few requests to learn from, sources lead people in.
+    """
+    if len(fold.requests) < LEAST:
+        return UNTRIED
+    requests = drawn(fold.requests, 4 * REQUESTS, handle.seed)
+    lengths = []
+    for known in LENGTHS:
+        short = [one for each in requests if (one := shortened(log, each, known)) is not None]
+        if len(short) >= LEAST:
+            asked = drawn(short, REQUESTS, handle.seed)
+            lengths.append(_measured(handle, then, ranker, log, known, asked))
+    return learn(lengths, handle.seed, handle.log)
+
+
+def _measured(
+    handle: RunHandle,
+    state: RankingState,
+    ranker: Ranker,
+    log: InteractionLog,
+    known: float,
+    requests: list[PastRequest],
+) -> Length:
+    gains = []
+    for request in requests:
+        handle.check()
+        context = context_of(log, request)
+        candidates = retrieve(state, context, QUERY, allowed_items(state, context, QUERY)[0])
+        parts = parts_of(state, ranker, context, candidates) if len(candidates) else None
+        gains.append(_gains(parts, np.isin(candidates.rows, request.picked), len(request.picked)))
+    people = np.array([request.user_id for request in requests], dtype=np.int64)
+    return Length(float(known), people, np.stack(gains))
+
+
+def _gains(parts: Parts | None, picked: NDArray[np.bool_], wanted: int) -> Gains:
+    """nDCG@10 of each way of weighing for one request. (len(TRIED),)"""
+    if parts is None or not picked.any():
+        return np.zeros(len(TRIED))
+    each = {shares.text: np.interp(parts.picks, PICKS, shares.text) for shares in TRIED}
+    scores = np.stack(
+        [parts.weighed(each[shares.text].astype(np.float32), shares.sources) for shares in TRIED]
+    )  # (Q, N)
+    own = scores[:, picked]  # (Q, P)
+    places = (scores[:, None, :] > own[:, :, None]).sum(axis=2)  # (Q, P)
+    missed = np.full((len(TRIED), wanted - int(picked.sum())), FAR)
+    return metrics.ndcg(np.concatenate([places, missed], axis=1), 10)
+
+
+def learn(lengths: list[Length], seed: int, say: Callable[[str], None]) -> Gate:
+    """The gate that these requests teach, as far as it reaches."""
+    people = np.unique(np.concatenate([length.people for length in lengths]))
+    first = people[np.random.default_rng(seed).permutation(len(people)) < len(people) // 2]
+    halves = [[np.isin(length.people, first) == side for length in lengths] for side in (0, 1)]
+    paths = [best_path(_worth(lengths, half)) for half in halves]
+    worth = []
+    for place, length in enumerate(lengths):
+        # each half is judged by what the other one taught
+        sides = zip(halves, reversed(paths), strict=True)
+        lead = np.concatenate([length.lead[half[place], path[place]] for half, path in sides])
+        mean, spread = _mean_and_error(lead)
+        worth.append(float(mean - spread))
+        say(
+            f"Gate: {length.known:g} known: nDCG@10 {length.gains[:, 0].mean():.4f} by the "
+            f"rankers, {mean:+.4f} ± {spread:.4f} with it"
+        )
+    reach = int(np.argmax(np.cumsum([0.0, *worth])))
+    path = best_path(_worth(lengths, [np.ones(len(one.people), bool) for one in lengths]))
+    gate = _gate(lengths, path, reach)
+    say(f"Gate: {gate.told() if reach else 'closed, the rankers alone decide'}")
+    return gate
+
+
+def _worth(lengths: list[Length], chosen: list[NDArray[np.bool_]]) -> Gains:
+    """What each way of weighing surely adds for the chosen requests. (P, len(TRIED))"""
+    worth = np.zeros((len(lengths), len(TRIED)))
+    for row, length, some in zip(worth, lengths, chosen, strict=True):
+        if some.sum() > 1:  # else it says nothing
+            mean, spread = _mean_and_error(length.lead[some])
+            row[:] = mean - spread
+    return worth
+
+
+def _mean_and_error(leads: Gains) -> tuple[Gains, Gains]:
+    """Means over requests and their standard errors (Breiman et al. 1984, § 3.4). (R, …) → (…)"""
+    return leads.mean(axis=0), leads.std(axis=0, ddof=1) / np.sqrt(len(leads))
+
+
+def best_path(worth: Gains) -> list[int]:
+    """Of TRIED one a length, with the largest sum of worths. (P, len(TRIED)) → P places
+
+    All with the same bonus for rare items; level and share of the sources never rise with length.
+    Dynamic programming over the lengths.
+    """
+    rare, level, sources = (
+        np.array([getattr(shares, name) for shares in TRIED])
+        for name in ("rare", "level", "sources")
+    )
+    follows = (  # (Q, Q) whether the column may come after the row
+        (rare[:, None] == rare)
+        & (level[:, None] >= level - 1e-9)
+        & (sources[:, None] >= sources - 1e-9)
+    )
+    value, before = worth[0], []
+    for row in worth[1:]:
+        reached = np.where(follows, value[:, None], -np.inf)  # (Q, Q)
+        before.append(reached.argmax(axis=0))
+        value = reached.max(axis=0) + row
+    path = [int(value.argmax())]
+    for came in reversed(before):
+        path.append(int(came[path[-1]]))
+    return path[::-1]
+
+
+def _gate(lengths: list[Length], path: list[int], reach: int) -> Gate:
+    """The shares of the first `reach` lengths; from the next one on the rankers alone decide."""
+    if reach == 0:
+        return Gate.led_in(0.0)
+    kept = [TRIED[place] for place in path[:reach]]
+    if reach < len(lengths):
+        kept.append(TRIED[0])
+    return Gate(
+        tuple(length.known for length in lengths[: len(kept)]),
+        PICKS,
+        tuple(shares.text for shares in kept),
+        tuple(shares.sources for shares in kept),
+    )
