@@ -78,7 +78,8 @@ def execute(lease: Lease, load_kinds: Callable[[], Kinds]) -> int:
 def _work(handle: RunHandle, load_kinds: Callable[[], Kinds]) -> None:
     """The run itself; what goes wrong stands in the log before it leaves."""
     attempt = handle.run.attempts
-    handle.log(f"Attempt {attempt}: resumed." if attempt > 1 else "Started.")
+    resumed = handle.run.resumed_from is not None
+    handle.log(f"Attempt {attempt}: resumed." if resumed else "Started.")
     try:
         work = load_kinds().get(handle.run.kind)
         if work is None:
