@@ -19,7 +19,6 @@ from training.models import RunState, TrainingRun
 from training.runs import cancel, create_claimed
 from training.watcher import owner_name, watch
 
-
 ONLY_HERE = (
     "Somebody wanted to pause it, but it ran within a command that no worker can go on with, so it "
     "ended. Start the command again."

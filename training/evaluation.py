@@ -280,7 +280,29 @@ def _live(catalog: Catalog) -> tuple[RankingState, InteractionLog, Split]:
 
 
 def evaluate_run(handle: RunHandle) -> None:
-    """A run of kind evaluate: the figures go to its log."""
+    """A run of kind evaluate: the figures go to its log.
+
+    Parameters of the run: `split`, `fresh`, `encoder` and `people`, as `evaluate_catalog` takes
+    them.
+
+    Raises
+    ------
+    TrainingFault
+        Another parameter: what was measured then, only a command measures.
+    """
+    wanted = handle.parameters
+    if unknown := sorted(set(wanted) - {"split", "fresh", "encoder", "people"}):
+        raise TrainingFault(
+            f"An evaluation has no parameter {', '.join(unknown)}; what it was, manage.py evaluate "
+            "measures again."
+        )
     handle.stage("evaluating", 0.1)
-    for line in table(evaluate_catalog(handle, str(handle.parameters.get("split", "time")))):
+    result = evaluate_catalog(
+        handle,
+        str(wanted.get("split", "time")),
+        fresh=bool(wanted.get("fresh", False)),
+        most_people=wanted.get("people"),
+        encoder=str(wanted.get("encoder", "")),
+    )
+    for line in table(result):
         handle.log(line)
