@@ -1,4 +1,4 @@
-"""The exceptions of this package: one for what went wrong, the others for a run that has to stop."""
+"""The exceptions of this package: one for faults, the others for a run that has to stop."""
 
 
 class TrainingFault(Exception):

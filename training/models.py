@@ -93,7 +93,9 @@ class TrainingRun(models.Model):
     )  # raised by each claim; stale writers are refused
     attempts = models.PositiveIntegerField(default=0)
     idle = models.DurationField(default=timedelta)  # from a holder's last beat to the next claim
-    resumed_from = models.FloatField(null=True, blank=True)  # progress when it was last taken up again
+    resumed_from = models.FloatField(
+        null=True, blank=True
+    )  # progress when it was last taken up again
     # what people write on it
     tags = ArrayField(models.CharField(max_length=40), default=list, blank=True)
     note = models.TextField(blank=True, default="")

@@ -102,8 +102,8 @@ def queue_of(kind: str) -> str:
 def cancel(run: TrainingRun, by: str) -> bool:
     """Ask for the end of a run; False if it is over already.
 
-    A queued, paused or abandoned one ends at once. A running one notices within two seconds, and is killed
-    if it does not react in `RUN_CANCEL_GRACE_SECONDS`.
+    A queued, paused or abandoned one ends at once. A running one notices within two seconds, and is
+    killed if it does not react in `RUN_CANCEL_GRACE_SECONDS`.
     """
     with transaction.atomic():
         locked = TrainingRun.objects.select_for_update().get(pk=run.pk)
@@ -284,9 +284,7 @@ def _end(runs: TrainingRunQuerySet, state: RunState, error: str = "") -> None:
 
 def _take_from_holder(runs: TrainingRunQuerySet, state: RunState, **changes: Any) -> None:
     """Give runs another state; the raised token shuts out a process that wakes up late."""
-    runs.update(
-        state=state, lease_expires_at=None, fencing_token=F("fencing_token") + 1, **changes
-    )
+    runs.update(state=state, lease_expires_at=None, fencing_token=F("fencing_token") + 1, **changes)
 
 
 def _as_uuid(name: str) -> uuid.UUID | None:
