@@ -36,6 +36,8 @@ GIB = 1024**3
 MEMORY = 1.0 * GIB  # of a process with torch and an encoder
 MEMORY_AN_INTERACTION = 2.0 * GIB / 445_366  # of a fit, above that: "How long a training takes"
 
+# What a run notes of itself in its environment. ("items" alone would hide a dict's own in templates.)
+ITEMS, INTERACTIONS, PEAK_MEMORY = "catalog items", "catalog interactions", "peak memory MB"
 EARLIER = 12  # runs that are looked at
 COUNTED = 100_000  # interactions up to which they are counted; above, the planner's guess is enough
 LEAST_SECONDS = 5.0  # a process, and torch, to start
@@ -51,7 +53,7 @@ class Size:
 
     def facts(self) -> dict[str, str]:
         """For the environment of a run."""
-        return {"items": str(self.items), "interactions": str(self.interactions)}
+        return {ITEMS: str(self.items), INTERACTIONS: str(self.interactions)}
 
 
 @dataclass(frozen=True)
@@ -106,7 +108,7 @@ def estimate(catalog: Catalog, kind: str, parameters: Mapping[str, Any]) -> Cost
     earlier = TrainingRun.objects.filter(catalog=catalog, kind=kind, state=RunState.SUCCEEDED)
     took, held = [], []
     for run in earlier.order_by("-created_at")[:EARLIER]:
-        if memory := run.environment.get("peak memory MB", ""):
+        if memory := run.environment.get(PEAK_MEMORY, ""):
             held.append(float(memory) * 1024**2)
         if run.seconds and kind != TrainingRun.Kind.ENCODE:  # how many it encoded is not known
             then = usual_seconds(kind, _size_then(run, size), run.parameters)
@@ -167,8 +169,8 @@ def _size_then(run: TrainingRun, now: Size) -> Size:
     """How large the catalog was when that run started; as now where it did not say."""
     told = run.environment
     return Size(
-        int(told.get("items", now.items)),
-        int(told.get("interactions", now.interactions)),
+        int(told.get(ITEMS, now.items)),
+        int(told.get(INTERACTIONS, now.interactions)),
         now.unencoded,
     )
 

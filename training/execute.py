@@ -17,7 +17,7 @@ from django.db import OperationalError
 
 from catalog.errors import CatalogError
 from ranking.errors import RankingFault
-from training.cost import peak_memory, size_of
+from training.cost import PEAK_MEMORY, peak_memory, size_of
 from training.errors import RunCancelled, RunInterrupted, StaleLease, TrainingFault
 from training.handle import EXIT_INTERRUPTED, RunHandle
 from training.leases import Lease, fenced, finish, release
@@ -87,7 +87,7 @@ def _work(handle: RunHandle, load_kinds: Callable[[], Kinds]) -> None:
             raise TrainingFault(f"This version knows no runs of kind {handle.run.kind!r}.")
         handle.check()
         work(handle)
-        handle.record(**{"peak memory MB": f"{peak_memory() / 1024**2:.0f}"})
+        handle.record(**{PEAK_MEMORY: f"{peak_memory() / 1024**2:.0f}"})
     except Exception as fault:
         if isinstance(fault, TOLD):
             handle.log(str(fault))

@@ -1,14 +1,16 @@
 """Training runs, what starts them by itself, the models that they register, and promotions."""
 
 import uuid
+from collections.abc import Iterable
 from datetime import timedelta
 from typing import ClassVar
 
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
-from django.db.models import Q
-from django.db.models.functions import Now
+from django.db.models import Case, F, Func, Max, OuterRef, Q, Subquery, When
+from django.db.models.fields.json import KT
+from django.db.models.functions import Cast, Coalesce, Least, Now
 from django.utils import timezone
 
 from catalog.models import Catalog, EncoderVersion
@@ -55,6 +57,42 @@ class TrainingRunQuerySet(models.QuerySet["TrainingRun"]):
         return wanted.filter(
             cancel_requested=False, pause_requested=False, attempts__lt=settings.RUN_MAX_ATTEMPTS
         )
+
+    def with_figures(self) -> "TrainingRunQuerySet":
+        """With `best`, `began` and `worked`, to be shown and sorted by.
+
+        `best` is nDCG@10 of the model that the run registered, else its best value on validation;
+        `began` its start, or when it was queued; `worked` how long somebody has worked on it.
+        """
+        model = ModelVersion.objects.filter(run=OuterRef("pk")).annotate(
+            figure=Cast(KT("metrics__pipeline__ndcg@10__value"), models.FloatField())
+        )
+        points = RunMetric.objects.filter(run=OuterRef("pk"), value__lt=float("inf"))  # nor NaN
+        highest = points.exclude(name__contains="loss").order_by().values("run")
+        until = Case(
+            When(state=RunState.RUNNING, then=Now()), default=Least("ended_at", "heartbeat_at")
+        )
+        return self.annotate(
+            best=Coalesce(
+                Subquery(model.values("figure")[:1]),
+                Subquery(highest.annotate(highest=Max("value")).values("highest")),
+            ),
+            began=Coalesce("started_at", "created_at"),
+            worked=until - F("started_at") - F("idle"),
+        )
+
+    def in_order(self, columns: Iterable[str], *, falling: bool) -> "TrainingRunQuerySet":
+        """By these columns; what has no value comes last, and of equals the newest first."""
+        order = [
+            F(column).desc(nulls_last=True) if falling else F(column).asc(nulls_last=True)
+            for column in columns
+        ]
+        return self.order_by(*order, "-created_at")
+
+    def tags(self) -> list[str]:
+        """All tags that a run carries, by name."""
+        unnested = self.annotate(tag=Func("tags", function="unnest")).order_by("tag")
+        return list(unnested.values_list("tag", flat=True).distinct())
 
     def newest_of_each_kind(self) -> "TrainingRunQuerySet":
         """The last run of each kind in each catalog."""
@@ -136,6 +174,11 @@ class TrainingRun(models.Model):
     def is_over(self) -> bool:
         """Whether nothing will change any more."""
         return self.state in {RunState.CANCELLED, RunState.FAILED, RunState.SUCCEEDED}
+
+    @property
+    def is_on_its_way(self) -> bool:
+        """Whether it changes by itself."""
+        return self.state in {RunState.QUEUED, RunState.RUNNING}
 
     @property
     def may_be_repeated(self) -> bool:

@@ -144,9 +144,9 @@ class TestEncoders:
         monkeypatch.setattr(current_app, "send_task", lambda *args, **options: None)
         sent = {"way": "full", "encoder": "configured", "steps": "9"}
         for kind, kept in (
-            ("finetune", {"way": "full", "encoder": "configured"}),
-            ("pretrain", {"encoder": "configured"}),
-            ("quantize", {"encoder": "configured"}),
+            ("finetune", {"way": "full", "steps": 9}),
+            ("pretrain", {"steps": 9}),
+            ("quantize", {}),
         ):
             address = reverse(f"dashboard:{kind}", args=["shop"])
             assert staff.get(address).status_code == 405

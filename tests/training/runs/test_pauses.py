@@ -111,12 +111,13 @@ class TestHandle:
             wait_for(lambda: handle._stop is RunCancelled, 3)
 
     def test_a_run_within_a_command_ends_and_says_why(self, committed_shop: Catalog) -> None:
-        with (
-            pytest.raises(CommandError, match="no worker can go on with"),
-            run_here(committed_shop, "evaluate", {}, 1, lambda text: None) as handle,
-        ):
-            runs.pause(handle.run, "admin")
-            check_for(handle, 3)
+        def measure() -> None:
+            with run_here(committed_shop, "evaluate", {}, 1, lambda text: None) as handle:
+                runs.pause(handle.run, "admin")
+                check_for(handle, 3)
+
+        with pytest.raises(CommandError, match="no worker can go on with"):
+            measure()
         assert TrainingRun.objects.get().state == "cancelled"
 
 
