@@ -19,7 +19,7 @@ from training.refresh import current_encoder
 from training.text_config import FINETUNING, PRETRAINING, Finetuning, TextTraining
 
 # Measured on 2 shared cores without a GPU; docs/results/README.md says how.
-SECONDS_AN_ITEM = 50 / 15_000  # encoding: "How long a training takes"
+SECONDS_AN_ITEM = 7e-3  # encoding: 3.3 ms (50 s for 15,000) to 15.6 ms (24 min for 92,331)
 SECONDS_A_FIT, SECONDS_AN_INTERACTION = 280.0, 1.2e-3  # line through 445,366 and 1,464,471 of them
 SECONDS_AN_INTERACTION_OF_FEW = 4e-3  # at most: MovieLens, both splits, 1.8 to 7 ms
 SECONDS_A_MEASURE, SECONDS_A_MEASURED = (
@@ -33,10 +33,10 @@ SECONDS_A_STEP = {  # of 32 picks or texts, 128 for a projection: "Encoders that
     "projection": 60 / 3_000,
 }
 GIB = 1024**3
-MEMORY = 1.0 * GIB  # of a process with torch and an encoder
+MEMORY = 1.0 * GIB  # of a process with torch and an encoder: the demo news
 MEMORY_AN_INTERACTION = 2.0 * GIB / 445_366  # of a fit, above that: "How long a training takes"
 
-# What a run notes of itself in its environment. ("items" alone would hide a dict's own in templates.)
+# What a run notes in its environment; the key "items" would hide a dict's own in templates.
 ITEMS, INTERACTIONS, PEAK_MEMORY = "catalog items", "catalog interactions", "peak memory MB"
 EARLIER = 12  # runs that are looked at
 COUNTED = 100_000  # interactions up to which they are counted; above, the planner's guess is enough

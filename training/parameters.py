@@ -90,9 +90,9 @@ class Sheet:
         parts = [self.command.format(catalog=catalog.slug)]
         for name, value in values.items():
             if self.parameter(name):
-                words = {True: "true", False: "false"}.get(value, value)
                 bare = value is True and not self.option.startswith("--param")
-                parts.append(f"--{name}" if bare else self.option.format(name=name, value=words))
+                said = self.option.format(name=name, value=words(value))
+                parts.append(f"--{name}" if bare else said)
         return " ".join(parts)
 
 
@@ -123,6 +123,11 @@ def checked(sheet: Sheet, catalog: Catalog, asked: Mapping[str, Any]) -> Checked
         if read != one.default:
             found.values[name] = read
     return found
+
+
+def words(value: Any) -> str:
+    """A value as a command is told it."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _yes_or_no(text: str) -> bool:

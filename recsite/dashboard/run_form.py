@@ -17,7 +17,7 @@ from recsite.dashboard.access import locked_catalog, staff_only, staff_user
 from training import runs
 from training.cost import Cost, estimate
 from training.models import TrainingRun
-from training.parameters import Checked, Choices, Parameter, Sheet, checked
+from training.parameters import Checked, Choices, Parameter, Sheet, checked, words
 from training.sheets import SEED, SHEETS
 
 LONGEST = 64  # characters of a value
@@ -153,9 +153,25 @@ def _cost(wish: Wish) -> dict[str, Any]:
     return {
         "wish": wish,
         "cost": found,
-        "line": wish.sheet.line(wish.catalog, read.values),
+        "line": _line(wish, read),
         "before": going_on.order_by("created_at").first(),
     }
+
+
+def _line(wish: Wish, read: Checked) -> str:
+    """What to type in a terminal instead."""
+    if wish.earlier:
+        before = wish.earlier.parameters
+        changes = {
+            name: read.values.get(name, "")
+            for name in wish.asked
+            if read.values.get(name) != before.get(name)
+        }
+        parts = [f"--param {name}={words(value)}" for name, value in changes.items()]
+        line, seed = " ".join([f"manage.py retry_run {wish.earlier.pk}", *parts]), wish.earlier.seed
+    else:
+        line, seed = wish.sheet.line(wish.catalog, read.values), SEED.default
+    return line if wish.seed == str(seed) else f"{line} --seed {wish.seed}"
 
 
 def _wish(told: QueryDict) -> Wish:

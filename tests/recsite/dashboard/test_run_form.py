@@ -106,6 +106,8 @@ class TestRetryWithChanges:
         assert '<option value="no" selected>' in text
         assert "older=1" in text
         told = {"from": str(run.pk), "epochs": "4", "promote_if_first": "no", "seed": "6"}
+        said = staff.post(reverse("dashboard:run-cost"), told).content.decode()
+        assert f"manage.py retry_run {run.pk} --param epochs=4 --seed 6<" in said
         staff.post(NEW, told)
         again = TrainingRun.objects.get(retry_of=run)
         assert again.parameters == {"epochs": 4, "promote_if_first": False, "older": 1}

@@ -111,7 +111,9 @@ def test_curves_are_drawn_live_and_within_the_policy(tab: Tab, run: TrainingRun)
     assert canvases.first.get_attribute("data-mark") == "the first"  # it went on, was not redrawn
     assert canvases.count() == 2
     page.emulate_media(color_scheme="dark")
-    page.wait_for_function("() => !document.querySelector('[data-mark]')")  # drawn anew in its colours
+    page.wait_for_function(
+        "() => !document.querySelector('[data-mark]')"
+    )  # drawn anew in its colours
     page.locator("#pause-run").click()
     page.locator(".state-pausing").wait_for()
     assert tab.complaints == []
@@ -123,7 +125,7 @@ def test_ticks_outlive_the_poll_and_lead_to_the_comparison(tab: Tab, run: Traini
     boxes = page.locator("input[name=run]")
     for place in range(2):
         boxes.nth(place).check()
-    with page.expect_response(lambda answer: "page=1" in answer.url):
+    with page.expect_response(lambda answer: "page=1" in answer.url and answer.status == 200):
         pass  # the list was asked for again
     page.wait_for_timeout(300)  # ms, until it is swapped in
     assert page.locator("input[name=run]:checked").count() == 2

@@ -11,7 +11,7 @@ from django.utils import timezone
 from catalog.models import Catalog
 from tests.training.runs.lives import check_for, expire, in_background, queued, taken, wait_for
 from training import runs, watcher
-from training.console import run_here
+from training.console import follow, run_here
 from training.errors import RunCancelled, RunPaused, StaleLease
 from training.handle import RunHandle
 from training.leases import claim, fenced, release
@@ -168,3 +168,16 @@ def test_a_paused_process_goes_on_from_its_checkpoint(committed_shop: Catalog) -
     run.refresh_from_db()
     assert (run.state, run.attempts, run.metrics.count()) == ("succeeded", 1, 60)
     assert run.log_lines.filter(text="Attempt 1: resumed.").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("processes")
+def test_in_the_foreground_a_pause_says_how_it_goes_on(committed_shop: Catalog) -> None:
+    run, lease = runs.create_claimed(committed_shop, "train", "here", {"steps": 60})
+
+    def say(text: str) -> None:
+        if "counting" in text:
+            runs.pause(run, "admin")
+
+    with pytest.raises(CommandError, match=f"resume_run {run.pk}"):
+        follow(run, lease, say)
