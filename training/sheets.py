@@ -125,6 +125,14 @@ SHEETS: dict[str, Sheet] = {
                 high=200,
             ),
             Parameter(
+                "personal_epochs",
+                "Epochs of the personal model",
+                "At most. 0 = the head is not re-ordered.",
+                usual="Empty: what is usual",
+                low=0,
+                high=200,
+            ),
+            Parameter(
                 "evaluate_people",
                 "People in the evaluation",
                 "At most so many, drawn. Fewer make wider intervals.",

@@ -101,11 +101,11 @@ def notes(request: HttpRequest, run_id: uuid.UUID) -> HttpResponse:
 @needs(Role.VIEWER)
 @require_GET
 def live(request: HttpRequest, run_id: uuid.UUID) -> HttpResponse:
-    """The live part alone; nothing if the page shows it already, a last time if it is over."""
+    """The live part; nothing if the page shows it already, a last time once it stands still."""
     part = _live(_find(run_id))
-    if not part.run.is_over and request.GET.get("mark") == part.mark:
+    if part.run.is_on_its_way and request.GET.get("mark") == part.mark:
         return HttpResponse(status=UNCHANGED)
-    status = STOP_POLLING if part.run.is_over else 200
+    status = 200 if part.run.is_on_its_way else STOP_POLLING
     return render(request, "dashboard/_run.html", {"run": part.run, "live": part}, status=status)
 
 

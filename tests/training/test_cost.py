@@ -93,6 +93,10 @@ class TestEstimate:
         assert found.seconds == pytest.approx(200 * ratio, rel=0.01)
         assert found.memory == 900 * 1024**2
 
+    def test_an_evaluation_without_a_live_model_fits_one(self, shop: Catalog) -> None:
+        plain = estimate(shop, "evaluate", {})
+        assert plain.seconds == estimate(shop, "evaluate", {"fresh": True}).seconds
+
     def test_runs_of_others_do_not_count(self, shop: Catalog) -> None:
         TrainingRun.objects.create(catalog=shop, kind="train", state="failed")
         news = Catalog.objects.create(slug="news", name="Paper", item_kind="article")

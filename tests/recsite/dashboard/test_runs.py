@@ -184,6 +184,8 @@ class TestRunPage:
         assert run.state == "paused"
         text = staff.get(address).content.decode()
         assert 'id="resume-run"' in text
+        assert "hx-trigger" not in text
+        assert staff.get(reverse("dashboard:run-live", args=[run.pk])).status_code == 286
         assert 'id="change-run"' in text
         staff.post(reverse("dashboard:resume", args=[run.pk]))
         run.refresh_from_db()
