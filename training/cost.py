@@ -16,6 +16,7 @@ from typing import Any
 from catalog.models import Catalog, Interaction
 from training.models import RunState, TrainingRun
 from training.refresh import current_encoder
+from training.search_space import MOST_MINUTES, MOST_TRIALS, USUAL_TRIALS
 from training.text_config import FINETUNING, PRETRAINING, Finetuning, TextTraining
 
 # Measured on 2 shared cores without a GPU; docs/results/README.md says how.
@@ -30,6 +31,8 @@ SECONDS_A_STEP = {  # of 32 picks or texts, 128 for a projection: "Encoders that
     "lora": 13 * 60 / 300,
     "projection": 60 / 3_000,
 }
+SECONDS_A_TRIAL = 147 / 100_000  # of a search, an interaction: "Searching for better settings"
+VARIANTS = 5  # of an encoder that is made smaller; each encodes the catalog
 GIB = 1024**3
 MEMORY = 1.0 * GIB  # of a process with torch and an encoder: the demo news
 MEMORY_AN_INTERACTION = 2.0 * GIB / 445_366  # of a fit, above that: "How long a training takes"
@@ -127,6 +130,10 @@ def usual_seconds(kind: str, size: Size, parameters: Mapping[str, Any]) -> float
             seconds = _text_seconds(kind, parameters) + SECONDS_AN_ITEM * size.items
         case TrainingRun.Kind.ENCODE:
             seconds = encoding
+        case TrainingRun.Kind.QUANTIZE:
+            seconds = encoding + SECONDS_AN_ITEM * size.items * VARIANTS
+        case TrainingRun.Kind.TUNE:
+            seconds = encoding + _search_seconds(number, parameters)
         case TrainingRun.Kind.EVALUATE if not _fits(parameters):
             seconds = SECONDS_A_MEASURE + SECONDS_A_MEASURED * number
         case _:
@@ -157,6 +164,15 @@ def _text_seconds(kind: str, parameters: Mapping[str, Any]) -> float:
         for name in ("steps", "batch", "accumulate")
     )
     return SECONDS_A_STEP[way] * steps * batch * parts / usual.batch
+
+
+def _search_seconds(interactions: int, parameters: Mapping[str, Any]) -> float:
+    """Of a search: its trials, or as long as it may take."""
+    trials = float(
+        parameters.get("trials", MOST_TRIALS if "minutes" in parameters else USUAL_TRIALS)
+    )
+    seconds = SECONDS_A_TRIAL * interactions * trials / float(parameters.get("workers", 1))
+    return min(seconds, 60 * float(parameters.get("minutes", MOST_MINUTES)))
 
 
 def _fits(parameters: Mapping[str, Any]) -> bool:

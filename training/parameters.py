@@ -10,8 +10,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from catalog.models import Catalog
+from training.errors import TrainingFault
 
 Choices = tuple[tuple[str, str], ...]  # value, words
+
+
+TOGETHER = "together"  # the key of a fault that no parameter has by itself
 
 
 @dataclass(frozen=True)
@@ -79,7 +83,9 @@ class Sheet:
     command: str  # the same from a terminal, for {catalog}
     parameters: tuple[Parameter, ...] = ()
     option: str = "--param {name}={value}"  # how the command is told a parameter
-    always: Callable[[], dict[str, Any]] = dict  # told to every such run
+    always: Callable[[Catalog], dict[str, Any]] = lambda catalog: {}  # told to every such run
+    # raises TrainingFault where values clash
+    together: Callable[[Mapping[str, Any]], object] | None = None
 
     def parameter(self, name: str) -> Parameter | None:
         """The one of this name."""
@@ -122,6 +128,11 @@ def checked(sheet: Sheet, catalog: Catalog, asked: Mapping[str, Any]) -> Checked
             continue
         if read != one.default:
             found.values[name] = read
+    if sheet.together and not found.faults:
+        try:
+            sheet.together(found.values)
+        except TrainingFault as fault:
+            found.faults[TOGETHER] = str(fault)
     return found
 
 

@@ -10,6 +10,7 @@ from catalog.models import Catalog
 from training.models import TrainingRun
 from training.parameters import Choices, Parameter, Sheet
 from training.refresh import encoder_settings
+from training.search_space import NUMBERS, SPACES, USUAL_TRIALS, Search, read_search
 from training.text_config import FINETUNING, PRETRAINING, Finetuning, Pretraining
 
 YES_NO: Choices = (("yes", "Yes"), ("no", "No"))
@@ -19,6 +20,9 @@ SPLITS: Choices = (
     ("leave-last-5", "The last five picks of everybody"),
 )
 AS_DOWNLOADED = ("configured", "As downloaded")
+BRANCHES: Choices = tuple(
+    {branch.name: branch.words for space in SPACES.values() for branch in space.branches}.items()
+)
 WAYS: Choices = (
     ("projection", "Projection: a minute or so, texts are read as before"),
     ("lora", "LoRA: small additions to the network"),
@@ -64,6 +68,15 @@ START_FROM = Parameter(
     choices=(AS_DOWNLOADED,),
     more_choices=_learned,
 )
+TUNED = Parameter(
+    "tuned",
+    "Settings from",
+    "A search for better settings; “latest” is the last one that succeeded.",
+    str,
+    "",
+    choices=(("", "The usual ones"), ("latest", "The latest search")),
+    pattern=r"[0-9a-f-]{36}",
+)
 SPLIT = Parameter(
     "split",
     "Split",
@@ -100,6 +113,7 @@ SHEETS: dict[str, Sheet] = {
         "manage.py train {catalog}",
         (
             ENCODER,
+            TUNED,
             Parameter(
                 "epochs",
                 "Epochs of the tower",
@@ -155,7 +169,7 @@ SHEETS: dict[str, Sheet] = {
     TrainingRun.Kind.ENCODE: Sheet(
         "Gives every item that is new or changed its vector. What is up to date costs nothing.",
         "manage.py refresh_embeddings {catalog}",
-        always=lambda: {"encoder": encoder_settings()},
+        always=lambda catalog: {"encoder": encoder_settings(catalog)},
     ),
     TrainingRun.Kind.EVALUATE: Sheet(
         "Measures the pipeline beside baselines on what its models have not seen.",
@@ -221,12 +235,86 @@ SHEETS: dict[str, Sheet] = {
             SPLIT,
         ),
     ),
+    TrainingRun.Kind.QUANTIZE: Sheet(
+        "Makes smaller forms of an encoder, measures each, and keeps the fastest that loses next to "
+        "nothing.",
+        "manage.py quantize {catalog}",
+        (ENCODER, SPLIT),
+    ),
+    TrainingRun.Kind.TUNE: Sheet(
+        "Searches for better settings, by trials on the validation fold; never on the test.",
+        "manage.py tune {catalog}",
+        (
+            Parameter(
+                "what",
+                "What",
+                "Whose settings are searched for.",
+                str,
+                Search.what,
+                choices=tuple((name, space.words) for name, space in SPACES.items()),
+            ),
+            Parameter(
+                "only",
+                "Only",
+                "One part of it.",
+                str,
+                Search.only,
+                choices=(("", "All parts"), *BRANCHES),
+                is_seldom=True,
+            ),
+            Parameter(
+                "trials",
+                "Trials",
+                "At most; those given up early count.",
+                usual=f"Empty: {USUAL_TRIALS}, or as many as the minutes allow",
+                low=1,
+                high=NUMBERS["trials"],
+            ),
+            Parameter(
+                "minutes",
+                "Minutes",
+                "After so many, no trial begins.",
+                usual="Empty: no limit",
+                low=1,
+                high=NUMBERS["minutes"],
+            ),
+            Parameter(
+                "workers",
+                "Processes",
+                "That try settings at the same time.",
+                default=Search.workers,
+                low=1,
+                high=NUMBERS["workers"],
+                is_seldom=True,
+            ),
+            ENCODER,
+            SPLIT,
+            *(
+                Parameter(
+                    name,
+                    label,
+                    "Of each training that is tried, at most.",
+                    usual="Empty: what is usual",
+                    low=1,
+                    high=NUMBERS[name],
+                    is_seldom=True,
+                )
+                for name, label in (
+                    ("epochs", "Epochs of the tower"),
+                    ("rounds", "Trees"),
+                    ("steps", "Steps of fine-tuning"),
+                )
+            ),
+        ),
+        together=read_search,
+    ),
     TrainingRun.Kind.FINETUNE: Sheet(
         "Teaches the language model what goes with what, from what people pick next.",
         "manage.py finetune {catalog}",
         (
             Parameter("way", "Way", "What of it learns.", str, Finetuning.way, choices=WAYS),
             START_FROM,
+            TUNED,
             *(
                 _by_way(*words, **TEXT_LIMITS[words[0]])
                 for words in (STEPS, RATE, BATCH, EVERY, ACCUMULATE, PATIENCE)

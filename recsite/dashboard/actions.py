@@ -72,7 +72,7 @@ def pause(request: HttpRequest, run_id: uuid.UUID) -> HttpResponse:
     return redirect("dashboard:run", run.pk)
 
 
-@staff_only
+@needs(Role.OPERATOR)
 @require_POST
 def resume(request: HttpRequest, run_id: uuid.UUID) -> HttpResponse:
     """Have a paused run go on from its checkpoint."""
@@ -82,7 +82,7 @@ def resume(request: HttpRequest, run_id: uuid.UUID) -> HttpResponse:
     return redirect("dashboard:run", run.pk)
 
 
-@staff_only
+@needs(Role.OPERATOR)
 @require_POST
 @transaction.atomic
 def retry(request: HttpRequest, run_id: uuid.UUID) -> HttpResponse:

@@ -9,7 +9,8 @@ from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
-from recsite.dashboard.access import staff_only
+from catalog.models import Role
+from recsite.dashboard.access import needs
 from recsite.dashboard.charts import Chart, overlaid_charts
 from recsite.templatetags.dashboard import duration, plain
 from training.models import ModelVersion, RunMetric, TrainingRun
@@ -50,7 +51,7 @@ class Group:
     rows: list[Row]
 
 
-@staff_only
+@needs(Role.VIEWER)
 @require_GET
 def page(request: HttpRequest) -> HttpResponse:
     """The comparison; with too few or too many runs, how to choose them."""

@@ -12,8 +12,8 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST
 
-from catalog.models import Catalog
-from recsite.dashboard.access import locked_catalog, staff_only, staff_user
+from catalog.models import Catalog, Role
+from recsite.dashboard.access import locked_catalog, needs, staff_user
 from training import runs
 from training.cost import Cost, estimate
 from training.models import TrainingRun
@@ -74,7 +74,7 @@ class Wish:
 
     def parameters(self, read: Checked) -> dict[str, Any]:
         """Of the run."""
-        return {**self.sheet.always(), **self.kept, **read.values}
+        return {**self.sheet.always(self.catalog), **self.kept, **read.values}
 
     def address(self) -> str:
         """The form with what is typed in it."""
@@ -84,7 +84,7 @@ class Wish:
         return f"{reverse('dashboard:run-new')}?{urlencode(told)}"
 
 
-@staff_only
+@needs(Role.OPERATOR)
 @require_http_methods(["GET", "HEAD", "POST"])
 def page(request: HttpRequest) -> HttpResponse:
     """The form; a POST starts the run, or shows what is wrong beside what was typed."""
@@ -102,7 +102,7 @@ def page(request: HttpRequest) -> HttpResponse:
     return redirect("dashboard:run", run.pk)
 
 
-@staff_only
+@needs(Role.OPERATOR)
 @require_POST
 def cost(request: HttpRequest) -> HttpResponse:
     """What the run would cost, alone: htmx asks while somebody changes the form."""
@@ -192,7 +192,7 @@ def _wish(told: QueryDict) -> Wish:
         for one in sheet.parameters
     }
     seed = told.get(SEED.name, str(earlier.seed if earlier else SEED.default)).strip()[:LONGEST]
-    always = sheet.always()
+    always = sheet.always(catalog)
     kept = {
         name: value for name, value in before.items() if name not in asked and name not in always
     }

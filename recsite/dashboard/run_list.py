@@ -89,7 +89,7 @@ def page(request: HttpRequest) -> HttpResponse:
     return render(request, "dashboard/runs.html", context)
 
 
-@staff_only
+@needs(Role.VIEWER)
 @require_GET
 def download(request: HttpRequest) -> HttpResponseBase:
     """All runs of the filter as CSV, in the same order."""

@@ -85,7 +85,7 @@ def page(request: HttpRequest, run_id: uuid.UUID) -> HttpResponse:
     return _page(request, run, ", ".join(run.tags), run.note)
 
 
-@staff_only
+@needs(Role.OPERATOR)
 @require_POST
 def notes(request: HttpRequest, run_id: uuid.UUID) -> HttpResponse:
     """Write tags and a note on the run; what is refused stays in the form."""
@@ -109,7 +109,7 @@ def live(request: HttpRequest, run_id: uuid.UUID) -> HttpResponse:
     return render(request, "dashboard/_run.html", {"run": part.run, "live": part}, status=status)
 
 
-@staff_only
+@needs(Role.VIEWER)
 @require_GET
 def metrics_file(request: HttpRequest, run_id: uuid.UUID) -> HttpResponseBase:
     """All points of all curves as CSV."""
@@ -117,7 +117,7 @@ def metrics_file(request: HttpRequest, run_id: uuid.UUID) -> HttpResponseBase:
     return csv_file(f"{run_id}-metrics.csv", ("name", "step", "value"), points.iterator())
 
 
-@staff_only
+@needs(Role.VIEWER)
 @require_GET
 def log_file(request: HttpRequest, run_id: uuid.UUID) -> HttpResponseBase:
     """The whole log as CSV."""

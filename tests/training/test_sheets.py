@@ -9,7 +9,8 @@ from catalog.models import Catalog, EncoderVersion
 from training import train
 from training.learned import TOLD
 from training.models import TrainingRun
-from training.parameters import Parameter, checked
+from training.parameters import TOGETHER, Parameter, checked
+from training.search_space import NUMBERS, WORDS
 from training.sheets import SHEETS
 from training.text_config import FINETUNING, PRETRAINING, Finetuning, Pretraining
 
@@ -27,11 +28,16 @@ class TestSheets:
             "encode": set(),
             "evaluate": {"split", "fresh", "encoder", "people"},
             "pretrain": set(asdict(Pretraining()) | asdict(PRETRAINING)) | set(TOLD),
-            "finetune": learned,
+            "finetune": learned | {"tuned"},
+            "quantize": {"encoder", "split"},
+            "tune": {*WORDS, *NUMBERS},
         }
         for kind, sheet in SHEETS.items():
-            if kind in known:
-                assert {one.name for one in sheet.parameters} <= known[kind], kind
+            assert {one.name for one in sheet.parameters} <= known[kind], kind
+
+    def test_what_does_not_go_together_is_said(self, shop: Catalog) -> None:
+        found = checked(SHEETS["tune"], shop, {"what": "tower", "only": "fm"})
+        assert "only=fm is no part of tower" in found.faults[TOGETHER]
 
     @pytest.mark.parametrize("kind", SHEETS)
     def test_what_is_usual_is_right_and_changes_nothing(self, shop: Catalog, kind: str) -> None:

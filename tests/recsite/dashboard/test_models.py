@@ -146,7 +146,7 @@ class TestEncoders:
         for kind, kept in (
             ("finetune", {"way": "full", "steps": 9}),
             ("pretrain", {"steps": 9}),
-            ("quantize", {}),
+            ("quantize", {"encoder": "configured"}),
         ):
             address = reverse(f"dashboard:{kind}", args=["shop"])
             assert staff.get(address).status_code == 405

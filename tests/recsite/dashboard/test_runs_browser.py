@@ -14,7 +14,7 @@ from django.test import Client
 from django.utils import timezone
 from playwright.sync_api import sync_playwright
 
-from catalog.models import Catalog, User
+from catalog.models import Catalog, Role, User
 from recsite import health
 from tests.recsite.dashboard.pages import READY
 from tests.recsite.test_news_browser import ARGUMENTS, Tab
@@ -86,7 +86,7 @@ def run() -> TrainingRun:
 def tab(run: TrainingRun, live_server: Any, chromium_path: str) -> Iterator[Tab]:
     """Logged in as staff."""
     client = Client()
-    client.force_login(User.objects.create_user("admin", is_staff=True))
+    client.force_login(User.objects.create_user("admin", is_staff=True, role=Role.ADMIN))
     cookie = client.cookies[settings.SESSION_COOKIE_NAME].value
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium_path, args=ARGUMENTS)

@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('training', '0002_learned_encoders'),
+        ('training', '0005_tuning'),
     ]
 
     operations = [
