@@ -236,7 +236,7 @@ SHEETS: dict[str, Sheet] = {
         ),
     ),
     TrainingRun.Kind.QUANTIZE: Sheet(
-        "Makes smaller forms of an encoder, measures each, and keeps the fastest that loses next to "
+        "Makes smaller forms of an encoder, measures each, keeps the fastest that loses next to "
         "nothing.",
         "manage.py quantize {catalog}",
         (ENCODER, SPLIT),

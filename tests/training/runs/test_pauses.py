@@ -8,7 +8,7 @@ from django.core.management import CommandError, call_command
 from django.db.models import F
 from django.utils import timezone
 
-from catalog.models import Catalog
+from catalog.models import AuditEntry, Catalog
 from tests.training.runs.lives import check_for, expire, in_background, queued, taken, wait_for
 from training import runs, watcher
 from training.console import follow, run_here
@@ -98,6 +98,18 @@ class TestPause:
         assert runs.resume(run, "admin")
         run.refresh_from_db()
         assert run.standing == "running"
+
+
+class TestAudit:
+    def test_tells_of_a_pause_and_of_a_note(self, shop: Catalog) -> None:
+        run = queued(shop)
+        runs.pause(run, "admin")
+        runs.annotate(run, ["best"], "why")
+        told = AuditEntry.objects.filter(kind="run", action="changed").order_by("pk")
+        assert [entry.after for entry in told] == [
+            {"pause_requested": True},
+            {"tags": ["best"], "note": "why"},
+        ]
 
 
 class TestHandle:
