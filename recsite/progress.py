@@ -36,7 +36,8 @@ def steps() -> list[Step]:
         over = load.finished_at is not None
         found.append(Step(f"load {load.pk}", text, 1.0 if over else share, over))
     recent = Q(ended_at=None) | Q(ended_at__gt=Now() - timedelta(minutes=1))
-    for run in TrainingRun.objects.filter(recent).select_related("catalog").order_by("created_at"):
+    runs = TrainingRun.objects.filter(recent).exclude(state=RunState.PAUSED)
+    for run in runs.select_related("catalog").order_by("created_at"):
         text = f"{run.catalog.slug}: {run.kind} {'' if run.is_over else run.stage or run.state}"
         failed = run.is_over and run.state != RunState.SUCCEEDED
         fault = f"{run.state}: {run.error}".rstrip(": ") if failed else ""

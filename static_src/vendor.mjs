@@ -21,3 +21,10 @@ const htmx = JSON.parse(readFileSync("node_modules/htmx.org/package.json", "utf8
 const code = readFileSync("node_modules/htmx.org/dist/htmx.min.js", "utf8");
 writeFileSync("static/vendor/htmx.min.js", `/* htmx ${htmx.version}, licence: htmx-LICENSE.txt */\n${code}`);
 copyFileSync("node_modules/htmx.org/LICENSE", "static/vendor/htmx-LICENSE.txt");
+
+const uplot = JSON.parse(readFileSync("node_modules/uplot/package.json", "utf8"));
+for (const file of ["uPlot.iife.min.js", "uPlot.min.css"]) {
+  const text = readFileSync(`node_modules/uplot/dist/${file}`, "utf8");
+  writeFileSync(`static/vendor/${file}`, `/* uPlot ${uplot.version}, licence: uPlot-LICENSE.txt */\n${text}`);
+}
+copyFileSync("node_modules/uplot/LICENSE", "static/vendor/uPlot-LICENSE.txt");

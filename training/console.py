@@ -12,12 +12,17 @@ from django.core.management.base import CommandError, CommandParser
 
 from catalog.models import Catalog
 from ranking.errors import RankingFault
-from training.errors import RunCancelled, StaleLease, TrainingFault
+from training.errors import RunCancelled, RunPaused, StaleLease, TrainingFault
 from training.handle import RunHandle
 from training.leases import Lease, claim, finish
 from training.models import ModelVersion, RunState, TrainingRun
 from training.runs import cancel, create_claimed
 from training.watcher import owner_name, watch
+
+ONLY_HERE = (
+    "Somebody wanted to pause it, but it ran within a command that no worker can go on with, so it "
+    "ended. Start the command again."
+)
 
 
 def find_catalog(slug: str) -> Catalog:
@@ -70,7 +75,7 @@ def carry_out(
     CommandError
         Another such run is going on, or this one did not succeed.
     """
-    parameters = dict(_parameter(text) for text in options["param"])
+    parameters = dict(parse_parameter(text) for text in options["param"])
     try:
         run, lease = create_claimed(catalog, kind, owner_name(), parameters, options["seed"])
     except TrainingFault as fault:
@@ -78,7 +83,7 @@ def carry_out(
     return follow(run, lease, say)
 
 
-def _parameter(text: str) -> tuple[str, Any]:
+def parse_parameter(text: str) -> tuple[str, Any]:
     """NAME=VALUE; the value is read as JSON where it is JSON, else as text."""
     name, equals, value = text.partition("=")
     if not equals or not name:
@@ -112,12 +117,13 @@ def run_here(
             yield handle
     except BaseException as fault:
         told = isinstance(fault, TrainingFault | RankingFault)
-        stopped = isinstance(fault, KeyboardInterrupt | RunCancelled)
+        stopped = isinstance(fault, KeyboardInterrupt | RunCancelled | RunPaused)
         state = RunState.CANCELLED if stopped else RunState.FAILED
+        end = ONLY_HERE if isinstance(fault, RunPaused) else "" if stopped else str(fault)
         with suppress(StaleLease):
-            finish(lease, state, "" if stopped else str(fault))
+            finish(lease, state, end)
         if told or stopped:
-            raise CommandError(str(fault) if told else "cancelled") from fault
+            raise CommandError(end or "cancelled") from fault
         raise
     finally:
         signal.signal(signal.SIGTERM, before)
@@ -149,6 +155,8 @@ def follow(run: TrainingRun, lease: Lease, say: Callable[[str], None]) -> Traini
     run.refresh_from_db()
     if run.state == RunState.SUCCEEDED:
         return run
+    if run.state == RunState.PAUSED:
+        raise CommandError(f"paused; a worker goes on with it after manage.py resume_run {run.pk}")
     if not run.is_over:
         raise CommandError("A worker has taken the run over; the dashboard shows how it goes on.")
     raise CommandError(f"{run.state}: {run.error}" if run.error else run.state)

@@ -1,4 +1,4 @@
-"""The exceptions of this package: one for what went wrong, three for a run that has to stop."""
+"""The exceptions of this package: one for faults, the others for a run that has to stop."""
 
 
 class TrainingFault(Exception):
@@ -28,6 +28,10 @@ class RunCancelled(RunStopped):
 
 class RunInterrupted(RunStopped):
     """The worker goes away. The run is queued again and resumes from its checkpoint."""
+
+
+class RunPaused(RunInterrupted):
+    """Somebody asked for a pause. The run stays paused until somebody has it go on."""
 
 
 class StaleLease(RunStopped):

@@ -17,6 +17,7 @@ from django.db import OperationalError
 
 from catalog.errors import CatalogError
 from ranking.errors import RankingFault
+from training.cost import PEAK_MEMORY, peak_memory, size_of
 from training.errors import RunCancelled, RunInterrupted, StaleLease, TrainingFault
 from training.handle import EXIT_INTERRUPTED, RunHandle
 from training.leases import Lease, fenced, finish, release
@@ -78,13 +79,15 @@ def execute(lease: Lease, load_kinds: Callable[[], Kinds]) -> int:
 def _work(handle: RunHandle, load_kinds: Callable[[], Kinds]) -> None:
     """The run itself; what goes wrong stands in the log before it leaves."""
     attempt = handle.run.attempts
-    handle.log(f"Attempt {attempt}: resumed." if attempt > 1 else "Started.")
+    resumed = handle.run.resumed_from is not None
+    handle.log(f"Attempt {attempt}: resumed." if resumed else "Started.")
     try:
         work = load_kinds().get(handle.run.kind)
         if work is None:
             raise TrainingFault(f"This version knows no runs of kind {handle.run.kind!r}.")
         handle.check()
         work(handle)
+        handle.record(**{PEAK_MEMORY: f"{peak_memory() / 1024**2:.0f}"})
     except Exception as fault:
         if isinstance(fault, TOLD):
             handle.log(str(fault))
@@ -131,7 +134,8 @@ def _record_origin(handle: RunHandle) -> None:
     """Write down what is needed to repeat the run: code, machine, libraries."""
     with fenced(handle.lease) as run:
         run.code_version = code_version()
-        run.environment |= environment()  # what an earlier attempt has recorded stays
+        # what an earlier attempt has recorded stays
+        run.environment |= environment() | size_of(handle.catalog).facts()
         run.save(update_fields=["code_version", "environment"])
 
 

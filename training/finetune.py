@@ -34,7 +34,8 @@ from training.learned import better_than_before, from_parameters, publish_and_me
 from training.losses import sampled_softmax
 from training.snapshot import read_log, take_snapshot
 from training.splits import BoolArray, Split, make_split
-from training.text_training import TextTraining, learn, mixed_precision, places_of
+from training.text_config import FINETUNING, Finetuning, TextTraining
+from training.text_training import learn, mixed_precision, places_of
 from training.tuned import best_of, found_by, in_words
 from training.words import texts_of
 
@@ -42,29 +43,6 @@ LEAST_PICKS = 200  # with a history, to learn from
 ASKED = 1_000  # picks of the validation, each ranked among all texts or MOST_TEXTS of them
 MOST_TEXTS = 4_000
 NEAR = 50  # hard negatives are drawn from that many nearest texts
-
-
-@dataclass(frozen=True)
-class Finetuning:
-    """What is learned; how, says TextTraining."""
-
-    way: str = "lora"  # full, lora or projection
-    temperature: float = 0.07
-    history: int = 6  # texts of a history that are read while training
-    hard: int = 16  # negatives a batch that are near to a target
-    crop: float = 0.0  # chance that a history loses its newest part
-    drop: float = 0.0  # chance of each of its items to be left out
-    reorder: float = 0.0  # chance that its order is thrown away
-    word_drop: float = 0.0  # chance of each token to be left out
-    rank: int = 16  # of LoRA
-    max_tokens: int = 64  # of a text; more is cut off while training
-
-
-USUAL: dict[str, TextTraining] = {
-    "full": TextTraining(steps=400, learning_rate=5e-5),
-    "lora": TextTraining(steps=400, learning_rate=5e-4),
-    "projection": TextTraining(steps=3_000, learning_rate=1e-3, batch=128, every=250),
-}
 
 
 @dataclass(frozen=True)
@@ -265,9 +243,9 @@ def finetune(handle: RunHandle) -> None:
     """
     parameters = with_tuned(handle)
     way = str(parameters.get("way", Finetuning.way))
-    if way not in USUAL:
-        raise TrainingFault(f"There is no way {way!r} to fine-tune; say {', '.join(USUAL)}.")
-    wanted, training, told = from_parameters(parameters, Finetuning(), USUAL[way])
+    if way not in FINETUNING:
+        raise TrainingFault(f"There is no way {way!r} to fine-tune; say {', '.join(FINETUNING)}.")
+    wanted, training, told = from_parameters(parameters, Finetuning(), FINETUNING[way])
     catalog = handle.catalog
     parent = start_of_training(catalog, told.get("encoder", ""))
     refuse_leak(parent, told.get("split", "time"))

@@ -18,7 +18,7 @@ from django.conf import settings
 from django.db import Error as DatabaseFault
 from django.db import connection
 
-from training.errors import RunCancelled, RunInterrupted, StaleLease
+from training.errors import RunCancelled, RunInterrupted, RunPaused, StaleLease
 from training.leases import Lease, fenced, release, renew
 from training.models import RunLogLine, RunMetric, TrainingRun
 from training.runs import run_folder
@@ -94,7 +94,7 @@ class RunHandle:
 
         Raises
         ------
-        RunCancelled, RunInterrupted, StaleLease
+        RunCancelled, RunInterrupted, RunPaused, StaleLease
             Let them pass; training/execute.py knows what each means.
         """
         if time.monotonic() - self._renewed > settings.RUN_LEASE_SECONDS:
@@ -158,18 +158,20 @@ class RunHandle:
                     update_fields=["value"],
                 )
                 RunLogLine.objects.bulk_create([RunLogLine(run=run, text=line) for line in lines])
-                cancelled = renew(self.lease, self._stage, self._progress)
+                renew(self.lease, self._stage, self._progress)
         except DatabaseFault:
             with self._lock:  # nothing reported is lost
                 self._metrics = metrics | self._metrics
                 self._lines = lines + self._lines
             raise
         self._renewed = asked
-        if cancelled:
+        if run.cancel_requested:
             self._ask_to_stop(RunCancelled)
+        elif run.pause_requested:
+            self._ask_to_stop(RunPaused)
 
     def _ask_to_stop(self, reason: type[Exception]) -> None:
-        if self._stop is None:
+        if self._stop in (None, RunPaused):  # a pause waits for the next check; others outdo it
             self._stop, self._stop_since = reason, time.monotonic()
 
     def _leave_if_deaf(self) -> None:

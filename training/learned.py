@@ -21,7 +21,7 @@ from training.handle import RunHandle
 from training.scoring import FoldRequests, text_scorer
 from training.snapshot import read_log, take_snapshot
 from training.splits import make_split
-from training.text_training import TextTraining
+from training.text_config import TextTraining
 
 Wanted = TypeVar("Wanted")
 TOLD = ("encoder", "split")  # parameters of every run that trains an encoder

@@ -2,7 +2,9 @@
 
     queued ──claim──▶ running ──finish──▶ succeeded | failed | cancelled
       ▲                 │ ▲ │
-      └────release──────┘ └─┘ claim again, once the lease has run out
+      ├────release──────┤ └─┘ claim again, once the lease has run out
+      │                 ▼
+      └────resume──── paused   a release, after somebody has asked for a pause
 
 Whoever claims a run raises its fencing token and holds the new value. Every later write goes
 through `fenced`, which locks the row and compares the token, so a process that was thought dead and
@@ -17,7 +19,7 @@ from datetime import timedelta
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
-from django.db.models import F
+from django.db.models import Case, F, When
 from django.db.models.expressions import CombinedExpression
 from django.db.models.functions import Coalesce, Now
 
@@ -49,6 +51,8 @@ def claim(run_id: uuid.UUID, owner: str) -> Lease | None:
                 heartbeat_at=Now(),
                 fencing_token=F("fencing_token") + 1,
                 attempts=F("attempts") + 1,
+                idle=F("idle") + (Now() - Coalesce("heartbeat_at", Now())),
+                resumed_from=Case(When(started_at__isnull=False, then=F("progress"))),
                 started_at=Coalesce("started_at", Now()),
             )
             if not taken:
@@ -79,15 +83,14 @@ def fenced(lease: Lease) -> Iterator[TrainingRun]:
         yield run
 
 
-def renew(lease: Lease, stage: str, progress: float) -> bool:
-    """Say that the run lives and how far it is; True if somebody has asked to cancel it.
+def renew(lease: Lease, stage: str, progress: float) -> None:
+    """Say that the run lives and how far it is.
 
     To be called inside `fenced`, so that what is written with it stands or falls with it.
     """
     TrainingRun.objects.filter(pk=lease.run_id).update(
         lease_expires_at=_lease_end(), heartbeat_at=Now(), stage=stage, progress=progress
     )
-    return TrainingRun.objects.filter(pk=lease.run_id, cancel_requested=True).exists()
 
 
 def finish(lease: Lease, state: RunState, error: str = "") -> None:
@@ -103,12 +106,13 @@ def finish(lease: Lease, state: RunState, error: str = "") -> None:
 
 
 def release(lease: Lease, *, counts: bool) -> None:
-    """Hand the run back to the queue; it resumes from its checkpoint when it is claimed again.
+    """Hand the run back; it resumes from its checkpoint when it is claimed again.
 
-    `counts` says whether this was an attempt that failed; a worker that is told to stop is none.
+    It waits in the queue, or paused where somebody has asked for that. `counts` says whether this
+    was an attempt that failed; a worker that is told to stop is none, nor is a pause.
     """
     with fenced(lease) as run:
-        run.state = RunState.QUEUED
+        run.state = RunState.PAUSED if run.pause_requested else RunState.QUEUED
         run.lease_owner = ""
         run.lease_expires_at = None
         run.attempts -= 0 if counts else 1

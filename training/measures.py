@@ -60,15 +60,30 @@ def measure(
 def evaluate_run(handle: RunHandle) -> None:
     """A run of kind evaluate: the figures go to its log; `what` asks for one of MEASURES.
 
-    Other parameters of the run: `split`, `encoder` (see `choose_encoder`).
+    Other parameters of the run: `split`, `encoder`, `people` and, without `what`, `fresh`, as
+    `evaluate_catalog` takes them.
+
+    Raises
+    ------
+    TrainingFault
+        Another parameter: what was measured then, only a command measures.
     """
+    wanted = handle.parameters
+    if unknown := sorted(set(wanted) - {"what", "split", "fresh", "encoder", "people"}):
+        raise TrainingFault(
+            f"An evaluation has no parameter {', '.join(unknown)}; what it was, manage.py evaluate "
+            "measures again."
+        )
     handle.stage("evaluating", 0.1)
-    split = str(handle.parameters.get("split", "time"))
-    encoder = str(handle.parameters.get("encoder", ""))
-    if what := str(handle.parameters.get("what", "")):
-        evaluation = measure(handle, what, split, encoder=encoder)
-        for row in evaluation.rows:
-            handle.log(MEASURES[what].told(row))
-        return
-    for line in table(evaluate_catalog(handle, split, encoder=encoder)):
+    split, encoder = str(wanted.get("split", "time")), str(wanted.get("encoder", ""))
+    people = wanted.get("people")
+    if what := str(wanted.get("what", "")):
+        evaluation = measure(handle, what, split, encoder=encoder, most_people=people)
+        lines = [MEASURES[what].told(row) for row in evaluation.rows]
+    else:
+        fresh = bool(wanted.get("fresh", False))
+        lines = table(
+            evaluate_catalog(handle, split, fresh=fresh, most_people=people, encoder=encoder)
+        )
+    for line in lines:
         handle.log(line)

@@ -1,13 +1,16 @@
 """Training runs, what starts them by itself, the models that they register, and promotions."""
 
 import uuid
+from collections.abc import Iterable
 from datetime import timedelta
 from typing import ClassVar
 
 from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
-from django.db.models import Q
-from django.db.models.functions import Now
+from django.db.models import Case, F, Func, Max, OuterRef, Q, Subquery, When
+from django.db.models.fields.json import KT
+from django.db.models.functions import Cast, Coalesce, Least, Now
 from django.utils import timezone
 
 from catalog.models import Catalog, EncoderVersion
@@ -18,6 +21,7 @@ class RunState(models.TextChoices):
 
     QUEUED = "queued"
     RUNNING = "running"
+    PAUSED = "paused"
     CANCELLED = "cancelled"
     FAILED = "failed"
     SUCCEEDED = "succeeded"
@@ -30,8 +34,12 @@ class TrainingRunQuerySet(models.QuerySet["TrainingRun"]):
     """Reads of runs. Times are compared in the database, by its own clock."""
 
     def going_on(self) -> "TrainingRunQuerySet":
-        """Runs that something may still happen to."""
+        """Runs that go on, or will as soon as a worker is free."""
         return self.filter(state__in=[RunState.QUEUED, RunState.RUNNING])
+
+    def not_over(self) -> "TrainingRunQuerySet":
+        """Runs that something may still happen to: those going on, and the paused ones."""
+        return self.filter(state__in=[RunState.QUEUED, RunState.RUNNING, RunState.PAUSED])
 
     def may_go_on(self) -> "TrainingRunQuerySet":
         """Runs that are going on, or failed or were cancelled so lately that somebody may look."""
@@ -39,14 +47,52 @@ class TrainingRunQuerySet(models.QuerySet["TrainingRun"]):
         return unfinished.exclude(ended_at__lt=Now() - KEEP_CHECKPOINTS)
 
     def unheld(self) -> "TrainingRunQuerySet":
-        """Runs that are not over and that no process holds: queued, or abandoned by a dead one."""
+        """Runs that are not over and that no process holds: waiting, or left by a dead one."""
         dead = Q(state=RunState.RUNNING, lease_expires_at__lt=Now())
-        return self.filter(Q(state=RunState.QUEUED) | dead)
+        return self.filter(Q(state__in=[RunState.QUEUED, RunState.PAUSED]) | dead)
 
     def claimable(self) -> "TrainingRunQuerySet":
         """Runs that a worker may take: held by nobody, wanted, and with attempts left."""
-        limit = settings.RUN_MAX_ATTEMPTS
-        return self.unheld().filter(cancel_requested=False, attempts__lt=limit)
+        wanted = self.unheld().exclude(state=RunState.PAUSED)
+        return wanted.filter(
+            cancel_requested=False, pause_requested=False, attempts__lt=settings.RUN_MAX_ATTEMPTS
+        )
+
+    def with_figures(self) -> "TrainingRunQuerySet":
+        """With `best`, `began` and `worked`, to be shown and sorted by.
+
+        `best` is nDCG@10 of the model that the run registered, else its best value on validation;
+        `began` its start, or when it was queued; `worked` how long somebody has worked on it.
+        """
+        model = ModelVersion.objects.filter(run=OuterRef("pk")).annotate(
+            figure=Cast(KT("metrics__pipeline__ndcg@10__value"), models.FloatField())
+        )
+        points = RunMetric.objects.filter(run=OuterRef("pk"), value__lt=float("inf"))  # nor NaN
+        highest = points.exclude(name__contains="loss").order_by().values("run")
+        until = Case(
+            When(state=RunState.RUNNING, then=Now()), default=Least("ended_at", "heartbeat_at")
+        )
+        return self.annotate(
+            best=Coalesce(
+                Subquery(model.values("figure")[:1]),
+                Subquery(highest.annotate(highest=Max("value")).values("highest")),
+            ),
+            began=Coalesce("started_at", "created_at"),
+            worked=until - F("started_at") - F("idle"),
+        )
+
+    def in_order(self, columns: Iterable[str], *, falling: bool) -> "TrainingRunQuerySet":
+        """By these columns; what has no value comes last, and of equals the newest first."""
+        order = [
+            F(column).desc(nulls_last=True) if falling else F(column).asc(nulls_last=True)
+            for column in columns
+        ]
+        return self.order_by(*order, "-created_at")
+
+    def tags(self) -> list[str]:
+        """All tags that a run carries, by name."""
+        unnested = self.annotate(tag=Func("tags", function="unnest")).order_by("tag")
+        return list(unnested.values_list("tag", flat=True).distinct())
 
     def newest_of_each_kind(self) -> "TrainingRunQuerySet":
         """The last run of each kind in each catalog."""
@@ -75,6 +121,7 @@ class TrainingRun(models.Model):
     progress = models.FloatField(default=0.0)  # 0 … 1
     error = models.TextField(blank=True, default="")
     cancel_requested = models.BooleanField(default=False)
+    pause_requested = models.BooleanField(default=False)
     # lease
     lease_owner = models.CharField(max_length=120, blank=True, default="")
     lease_expires_at = models.DateTimeField(null=True, blank=True)
@@ -83,6 +130,13 @@ class TrainingRun(models.Model):
         default=0
     )  # raised by each claim; stale writers are refused
     attempts = models.PositiveIntegerField(default=0)
+    idle = models.DurationField(default=timedelta)  # from a holder's last beat to the next claim
+    resumed_from = models.FloatField(
+        null=True, blank=True
+    )  # progress when it was last taken up again
+    # what people write on it
+    tags = ArrayField(models.CharField(max_length=40), default=list, blank=True)
+    note = models.TextField(blank=True, default="")
     # origin
     retry_of = models.ForeignKey("self", on_delete=models.SET_NULL, null=True, blank=True)
     schedule = models.ForeignKey(  # what started it; None = a person, a command, or new items
@@ -122,16 +176,37 @@ class TrainingRun(models.Model):
         return self.state in {RunState.CANCELLED, RunState.FAILED, RunState.SUCCEEDED}
 
     @property
+    def is_on_its_way(self) -> bool:
+        """Whether it changes by itself."""
+        return self.state in {RunState.QUEUED, RunState.RUNNING}
+
+    @property
+    def may_be_repeated(self) -> bool:
+        """Whether the same may be started anew without two of them running."""
+        return self.is_over or self.state == RunState.PAUSED
+
+    @property
+    def standing(self) -> str:
+        """Its state, and what it was asked for and has not done yet: cancelling, pausing."""
+        if not self.is_over and self.cancel_requested:
+            return "cancelling"
+        if self.state == RunState.RUNNING and self.pause_requested:
+            return "pausing"
+        return self.state
+
+    @property
     def percent(self) -> float:
         """How much of it is done, 0 … 100."""
         return round(100 * self.progress, 1)
 
     @property
     def seconds(self) -> float | None:
-        """How long it took, or has taken until now; None before its start."""
+        """How long somebody has worked on it until now; None before its start."""
         if self.started_at is None:
             return None
-        return ((self.ended_at or timezone.now()) - self.started_at).total_seconds()
+        known = [moment for moment in (self.ended_at, self.heartbeat_at) if moment]
+        until = timezone.now() if self.state == RunState.RUNNING or not known else min(known)
+        return max((until - self.started_at - self.idle).total_seconds(), 0.0)
 
 
 SCHEDULED_KINDS = [

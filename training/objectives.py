@@ -18,7 +18,7 @@ from ranking.rankers.network import NetworkConfig
 from ranking.serving import bare_state
 from ranking.types import InteractionLog
 from ranking.user_tower import TowerConfig
-from training.finetune import USUAL, Finetuning, fit_texts, picks_of, vectors_of
+from training.finetune import fit_texts, picks_of, vectors_of
 from training.fit import Limits, fit_sources, with_tower
 from training.fit_network import NetworkTraining, fit_network, ndcg
 from training.fit_ranker import (
@@ -35,6 +35,7 @@ from training.handle import RunHandle
 from training.scoring import FoldRequests, text_scorer, tower_scorer
 from training.search_space import Search
 from training.splits import Split
+from training.text_config import FINETUNING, Finetuning
 from training.tuned import changed
 
 Settings = Mapping[str, Any]
@@ -67,8 +68,8 @@ def usual_settings(search: Search) -> Usual:
         "fm": [asdict(shape) | asdict(network)],
         "dcn": [asdict(shape) | asdict(network)],
         "tower": [tower],
-        "projection": [asdict(Finetuning()) | asdict(USUAL["projection"])],
-        "lora": [asdict(Finetuning()) | asdict(USUAL["lora"])],
+        "projection": [asdict(Finetuning()) | asdict(FINETUNING["projection"])],
+        "lora": [asdict(Finetuning()) | asdict(FINETUNING["lora"])],
     }
     return [
         (branch.name, {one.name: values[one.name] for one in branch.dimensions})
@@ -139,7 +140,7 @@ def _encoder_objective(
     requests = FoldRequests(bare, log, split.valid, handle.seed)
 
     def measure(trial: RunHandle, branch: str, settings: Settings) -> float:
-        training = changed(USUAL[branch], settings)
+        training = changed(FINETUNING[branch], settings)
         if search.steps:
             training = replace(
                 training, steps=search.steps, every=min(training.every, search.steps)

@@ -6,7 +6,7 @@ view of the same item; views are its title and the rest of its text, or its text
 different dropout (SimCSE: Gao et al. 2021, arXiv:2104.08821).
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 
 import numpy as np
 import torch
@@ -24,25 +24,14 @@ from training.encoders import refuse_leak, start_of_training
 from training.errors import TrainingFault
 from training.handle import RunHandle
 from training.learned import better_than_before, from_parameters, publish_and_measure
-from training.text_training import TextTraining, learn, mixed_precision, places_of
+from training.text_config import PRETRAINING, Pretraining
+from training.text_training import learn, mixed_precision, places_of
 
 LEAST_TEXTS = 50
 HELD_OUT, MOST_HELD_OUT = 0.1, 512  # share of the texts, and at most so many
 MASKED = 0.15  # share of the tokens; of these 80 % hidden, 10 % exchanged, 10 % left as they are
 TEMPERATURE = 0.05
 NOT_ASKED = -100  # a token that nothing is asked of
-
-
-@dataclass(frozen=True)
-class Pretraining:
-    """What is learned; how, says TextTraining."""
-
-    masked: float = 1.0  # weight of the masked language model; 0 = without
-    contrastive: float = 1.0  # weight of the contrastive objective; 0 = without
-    max_tokens: int = 64  # of a text; more is cut off while training
-
-
-USUAL = TextTraining(steps=600, learning_rate=3e-5)
 
 
 class PretrainingModel(nn.Module):
@@ -148,7 +137,7 @@ def pretrain(handle: RunHandle) -> None:
     TrainingFault
         An unknown parameter, or too little text; says how much there is.
     """
-    wanted, training, told = from_parameters(handle.parameters, Pretraining(), USUAL)
+    wanted, training, told = from_parameters(handle.parameters, Pretraining(), PRETRAINING)
     parent = start_of_training(handle.catalog, told.get("encoder", ""))
     refuse_leak(parent, told.get("split", "time"))
     config = config_of(parent)

@@ -30,7 +30,7 @@ def refresh_if_needed(catalog: Catalog) -> TrainingRun | None:
     earlier = _encode_runs(catalog)
     stopped = earlier.filter(state__in=[RunState.FAILED, RunState.CANCELLED])
     just_stopped = stopped.filter(ended_at__gt=Now() - PAUSE_AFTER_FAILURE)
-    if earlier.going_on().exists() or just_stopped.exists():
+    if earlier.not_over().exists() or just_stopped.exists():
         return None
     if not has_unencoded_items(catalog):
         cache.set(seen, state, LOOK_AGAIN)

@@ -1,4 +1,4 @@
-"""The life of a run: create, cancel, retry, sweep. Its row in PostgreSQL is the truth.
+"""The life of a run: create, pause, cancel, retry, sweep. Its row in PostgreSQL is the truth.
 
 The broker only carries the hint that there is something to do. When it is away, or the hint is
 lost, the row waits and the next `sweep` finds it. Who may write a run is settled in
@@ -9,7 +9,7 @@ code sees of all this is the `RunHandle` in training/handle.py.
 import logging
 import shutil
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,8 @@ logger = logging.getLogger(__name__)
 
 WAKE_TASK = "training.tasks.wake_run"
 WAKE_EXPIRES = 60  # seconds; the sweep sends another hint, so old ones need not pile up
+MOST_TAGS, LONGEST_TAG = 12, 40  # of a run; characters of each
+LONGEST_NOTE = 4_000  # characters
 KEEP_ENCODE_RUNS = timedelta(days=7)  # they are many and small
 
 
@@ -100,8 +102,8 @@ def queue_of(kind: str) -> str:
 def cancel(run: TrainingRun, by: str) -> bool:
     """Ask for the end of a run; False if it is over already.
 
-    A queued or abandoned one ends at once. A running one notices within two seconds, and is killed
-    if it does not react in `RUN_CANCEL_GRACE_SECONDS`.
+    A queued, paused or abandoned one ends at once. A running one notices within two seconds, and is
+    killed if it does not react in `RUN_CANCEL_GRACE_SECONDS`.
     """
     with transaction.atomic():
         locked = TrainingRun.objects.select_for_update().get(pk=run.pk)
@@ -113,8 +115,46 @@ def cancel(run: TrainingRun, by: str) -> bool:
     return True
 
 
-def retry(run: TrainingRun, user: User | None = None) -> TrainingRun:
-    """Queue a new run with the same kind, parameters and seed.
+def pause(run: TrainingRun, by: str) -> bool:
+    """Ask a run to stop at its next check; False if it is over, paused or being cancelled already.
+
+    Its checkpoint stays, no worker takes it, and no attempt is counted. A queued or abandoned one
+    is paused at once.
+    """
+    with transaction.atomic():
+        locked = TrainingRun.objects.select_for_update().get(pk=run.pk)
+        if locked.is_over or locked.pause_requested or locked.cancel_requested:
+            return False
+        TrainingRun.objects.filter(pk=run.pk).update(pause_requested=True)
+        RunLogLine.objects.create(run=run, text=f"{by} asked to pause this run.")
+        _hold_unheld_paused(run.pk)
+    return True
+
+
+def resume(run: TrainingRun, by: str) -> bool:
+    """Have a paused run go on from its checkpoint; False if nobody has paused it, or it is over.
+
+    One that has not stopped yet may stop all the same; then it is queued again at once.
+    """
+    with transaction.atomic():
+        locked = TrainingRun.objects.select_for_update().get(pk=run.pk)
+        if locked.is_over or not locked.pause_requested:
+            return False
+        chosen = TrainingRun.objects.filter(pk=run.pk)
+        chosen.update(pause_requested=False)
+        chosen.filter(state=RunState.PAUSED).update(state=RunState.QUEUED)
+        RunLogLine.objects.create(run=run, text=f"{by} asked this run to go on.")
+        transaction.on_commit(lambda: wake(run))
+    return True
+
+
+def retry(
+    run: TrainingRun,
+    user: User | None = None,
+    parameters: Mapping[str, Any] | None = None,
+    seed: int | None = None,
+) -> TrainingRun:
+    """Queue a new run of the same kind: with the same parameters and seed, or with these.
 
     Raises
     ------
@@ -122,9 +162,30 @@ def retry(run: TrainingRun, user: User | None = None) -> TrainingRun:
         The run is not over yet.
     """
     run.refresh_from_db(fields=["state"])
-    if not run.is_over:
+    if not run.may_be_repeated:
         raise TrainingFault("This run is not over yet; cancel it first.")
-    return create_run(run.catalog, run.kind, run.parameters, user, run.seed, retry_of=run)
+    wanted = run.parameters if parameters is None else parameters
+    chosen = run.seed if seed is None else seed
+    return create_run(run.catalog, run.kind, wanted, user, chosen, retry_of=run)
+
+
+def annotate(run: TrainingRun, tags: Iterable[str], note: str) -> None:
+    """Write tags and a note on a run; what stood there before is gone.
+
+    Raises
+    ------
+    TrainingFault
+        A tag or the note is too long, or there are too many tags.
+    """
+    kept = sorted({tag.strip().lower() for tag in tags} - {""})
+    if len(kept) > MOST_TAGS or any(len(tag) > LONGEST_TAG for tag in kept):
+        raise TrainingFault(
+            f"A run has at most {MOST_TAGS} tags of at most {LONGEST_TAG} characters each."
+        )
+    if len(note) > LONGEST_NOTE:
+        raise TrainingFault(f"A note has at most {LONGEST_NOTE:,} characters.")
+    run.tags, run.note = kept, note.strip()
+    run.save(update_fields=["tags", "note"])
 
 
 def sweep() -> int:
@@ -136,6 +197,7 @@ def sweep() -> int:
         How many runs wait for a worker.
     """
     _end_unheld_cancelled()
+    _hold_unheld_paused()
     _fail_exhausted()
     waiting = list(TrainingRun.objects.claimable().order_by("created_at"))
     for run in waiting:
@@ -196,6 +258,15 @@ def _end_unheld_cancelled(run_id: uuid.UUID | None = None) -> None:
     _end(chosen, RunState.CANCELLED)
 
 
+def _hold_unheld_paused(run_id: uuid.UUID | None = None) -> None:
+    """A run that somebody wants to pause and that no process holds is paused."""
+    chosen = TrainingRun.objects.unheld().exclude(state=RunState.PAUSED)
+    chosen = chosen.filter(pause_requested=True, cancel_requested=False)
+    if run_id is not None:
+        chosen = chosen.filter(pk=run_id)
+    _take_from_holder(chosen, RunState.PAUSED)
+
+
 def _fail_exhausted() -> None:
     """A run that died as often as it may is over."""
     _end(
@@ -207,14 +278,13 @@ def _fail_exhausted() -> None:
 
 
 def _end(runs: TrainingRunQuerySet, state: RunState, error: str = "") -> None:
-    """End runs that nobody holds; the raised token shuts out a process that wakes up late."""
-    runs.update(
-        state=state,
-        error=error,
-        ended_at=Now(),
-        lease_expires_at=None,
-        fencing_token=F("fencing_token") + 1,
-    )
+    """End runs that nobody holds."""
+    _take_from_holder(runs, state, error=error, ended_at=Now())
+
+
+def _take_from_holder(runs: TrainingRunQuerySet, state: RunState, **changes: Any) -> None:
+    """Give runs another state; the raised token shuts out a process that wakes up late."""
+    runs.update(state=state, lease_expires_at=None, fencing_token=F("fencing_token") + 1, **changes)
 
 
 def _as_uuid(name: str) -> uuid.UUID | None:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,21 +12,7 @@ from torch import Tensor, nn
 from ranking.device import best_device, fast_dtype
 from training import checkpoint
 from training.handle import RunHandle
-
-
-@dataclass(frozen=True)
-class TextTraining:
-    """How a text model is trained."""
-
-    steps: int  # optimiser steps, at most
-    learning_rate: float
-    batch: int = 32  # texts, or picks
-    accumulate: int = 1  # batches a step
-    weight_decay: float = 0.01
-    clip: float = 1.0  # gradient norm
-    warm_up: float = 0.1  # share of the steps in which the learning rate rises
-    every: int = 50  # steps between two validations, and between two checkpoints
-    patience: int = 4  # validations without a better one
+from training.text_config import TextTraining
 
 
 def learn(

@@ -1,11 +1,13 @@
 """The buttons that start, stop and repeat runs. Each has a manage.py command beside it."""
 
 import uuid
+from urllib.parse import urlencode
 
 from django.contrib import messages
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
+from django.urls import reverse
 from django.views.decorators.http import require_POST
 
 from catalog.models import Role
@@ -13,17 +15,11 @@ from recsite.dashboard.access import locked_catalog, needs, staff_user
 from training import runs
 from training.errors import TrainingFault
 from training.models import TrainingRun
+from training.parameters import checked
 from training.refresh import refresh_now
-from training.search_space import read_search
+from training.sheets import SHEETS
 
-FIELDS = {  # kind of run → the fields of its form, which are parameters of the run
-    TrainingRun.Kind.TRAIN: ("encoder", "tuned"),
-    TrainingRun.Kind.PRETRAIN: ("encoder",),
-    TrainingRun.Kind.FINETUNE: ("encoder", "way"),
-    TrainingRun.Kind.QUANTIZE: ("encoder",),
-    TrainingRun.Kind.TUNE: ("what", "trials", "minutes"),
-    TrainingRun.Kind.EVALUATE: ("what", "split"),
-}
+STARTED = [kind for kind in SHEETS if kind != TrainingRun.Kind.ENCODE]  # by a button of their own
 
 
 @needs(Role.OPERATOR)
@@ -37,15 +33,13 @@ def start(request: HttpRequest, slug: str, kind: str) -> HttpResponse:
     if going_on:
         messages.info(request, f"A run of {catalog.name} to {kind} goes on already: this one.")
         return redirect("dashboard:run", going_on.pk)
-    chosen = {name: request.POST.get(name, "")[:64] for name in FIELDS[TrainingRun.Kind(kind)]}
-    parameters = {name: value for name, value in chosen.items() if value}
-    if kind == TrainingRun.Kind.TUNE:
-        try:
-            read_search(parameters)
-        except TrainingFault as fault:
-            messages.error(request, str(fault))
-            return redirect("dashboard:catalog-models", slug)
-    run = runs.create_run(catalog, kind, parameters, staff_user(request))
+    fields = [one.name for one in SHEETS[kind].parameters]
+    asked = {name: request.POST[name][:64] for name in fields if name in request.POST}
+    read = checked(SHEETS[kind], catalog, asked)
+    if read.faults:  # the form says what is wrong, beside it
+        told = {"catalog": slug, "kind": kind, **asked}
+        return redirect(f"{reverse('dashboard:run-new')}?{urlencode(told)}")
+    run = runs.create_run(catalog, kind, read.values, staff_user(request))
     return redirect("dashboard:run", run.pk)
 
 
@@ -65,6 +59,26 @@ def cancel(request: HttpRequest, run_id: uuid.UUID) -> HttpResponse:
     run = get_object_or_404(TrainingRun, pk=run_id)
     if not runs.cancel(run, staff_user(request).username):
         messages.error(request, f"This run is over already: {run.get_state_display().lower()}.")
+    return redirect("dashboard:run", run.pk)
+
+
+@needs(Role.OPERATOR)
+@require_POST
+def pause(request: HttpRequest, run_id: uuid.UUID) -> HttpResponse:
+    """Ask a run to stop at its next check and to keep its checkpoint."""
+    run = get_object_or_404(TrainingRun, pk=run_id)
+    if not runs.pause(run, staff_user(request).username):
+        messages.error(request, f"This run cannot be paused: it is {run.standing}.")
+    return redirect("dashboard:run", run.pk)
+
+
+@needs(Role.OPERATOR)
+@require_POST
+def resume(request: HttpRequest, run_id: uuid.UUID) -> HttpResponse:
+    """Have a paused run go on from its checkpoint."""
+    run = get_object_or_404(TrainingRun, pk=run_id)
+    if not runs.resume(run, staff_user(request).username):
+        messages.error(request, f"This run is not paused: it is {run.standing}.")
     return redirect("dashboard:run", run.pk)
 
 

@@ -13,6 +13,7 @@ from training.models import ModelVersion, RunState, TrainingRun
 
 STUCK_AFTER = timedelta(minutes=5)  # a load that has not moved
 STALE_AFTER = timedelta(days=7)  # a live model
+STANDS = {RunState.QUEUED: "waits", RunState.PAUSED: "is paused"}
 
 
 @dataclass(frozen=True)
@@ -126,9 +127,9 @@ def _missing_vectors(health: CatalogHealth, last: dict[str, TrainingRun]) -> Con
     words = f"{missing:,} {'item' if missing == 1 else 'items'} of {health.name} without a vector"
     if run and not run.is_over:
         return Concern(
-            f"{words}; a run is at it.",
+            f"{words}; {'the run for it is paused' if _is_paused(run) else 'a run is at it'}.",
             reverse("dashboard:run", args=[run.pk]),
-            "Watch it",
+            "Look and resume" if _is_paused(run) else "Watch it",
         )
     return Concern(
         f"{words}.",
@@ -155,9 +156,9 @@ def _live_model(
     if run and not run.is_over:
         return Concern(
             f"{health.name} has no live model yet; a training "
-            f"{'waits' if run.state == RunState.QUEUED else 'goes on'}.",
+            f"{STANDS.get(RunState(run.state), 'goes on')}.",
             reverse("dashboard:run", args=[run.pk]),
-            "Watch it",
+            "Look and resume" if _is_paused(run) else "Watch it",
         )
     if newest:
         return Concern(f"No model of {health.name} is live.", models, "Promote one")
@@ -186,6 +187,10 @@ def _newer_model(health: CatalogHealth, newest: ModelVersion | None) -> Concern 
             f"manage.py train {health.slug}",
         )
     return None
+
+
+def _is_paused(run: TrainingRun) -> bool:
+    return run.state == RunState.PAUSED
 
 
 def _is_stale(moment: datetime) -> bool:

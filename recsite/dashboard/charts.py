@@ -1,5 +1,6 @@
 """Charts as SVG with presentation attributes: the site's policy allows no style attributes."""
 
+import json
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -38,6 +39,20 @@ class Chart:
     right_end: int = WIDTH - RIGHT
     bottom: int = HEIGHT - BOTTOM
 
+    @property
+    def data(self) -> str:
+        """The same as JSON, for static/js/curves.js."""
+        return json.dumps(
+            [
+                {
+                    "name": curve.name,
+                    "steps": [x for x, _ in curve.steps],
+                    "values": [y for _, y in curve.steps],
+                }
+                for curve in self.curves
+            ]
+        )
+
 
 @dataclass(frozen=True)
 class Bar:
@@ -64,6 +79,22 @@ def curve_charts(points: Iterable[tuple[str, int, float]]) -> list[Chart]:
             group = groups.setdefault(_title(name), {})
             group.setdefault(name.rpartition("/")[2], []).append((step, value))
     return [_chart(title, group) for title, group in groups.items()]
+
+
+def overlaid_charts(points: Iterable[tuple[str, str, int, float]]) -> list[Chart]:
+    """One chart a metric, with a curve of each run that has it.
+
+    Parameters
+    ----------
+    points
+        (run, name, step, value); within a run by name, then step.
+    """
+    groups: dict[str, dict[str, list[tuple[int, float]]]] = {}
+    for run, name, step, value in points:
+        if math.isfinite(value):
+            group = groups.setdefault(name.replace("_", " ").replace("/", " "), {})
+            group.setdefault(run, []).append((step, value))
+    return [_chart(title, group) for title, group in sorted(groups.items())]
 
 
 def bars(days: Sequence[tuple[date, int]]) -> list[Bar]:

@@ -1,54 +1,176 @@
-"""All runs, newest first; the filter stands in the address."""
+"""All runs; filter, order and page stand in the address."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+from zlib import crc32
 
 from django.core.paginator import Paginator
-from django.http import HttpRequest, HttpResponse, QueryDict
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, QueryDict
 from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
 from catalog.models import Catalog, Role
 from recsite import health
 from recsite.dashboard.access import needs
-from recsite.dashboard.run_page import STOP_POLLING
+from recsite.dashboard.csv_file import csv_file
+from recsite.dashboard.run_page import STOP_POLLING, UNCHANGED
 from training.models import RunState, TrainingRun, TrainingRunQuerySet
 
 RUNS_A_PAGE = 25
-FILTERS = ("catalog", "kind", "state")
+FILTERS = ("catalog", "kind", "state", "tag")
+NEWEST_FIRST = ""  # the usual order
+SORTS = {  # column in the address → what it is sorted by, and whether falling comes first
+    "kind": (("kind", "catalog__slug"), False),
+    "state": (("state",), False),
+    "best": (("best",), True),
+    "started": (("began",), True),
+    "took": (("worked",), True),
+}
+HEADS = (  # column in the address, words, class
+    ("kind", "Run", ""),
+    ("state", "State", ""),
+    ("", "Stage", ""),
+    ("best", "Best", "text-right"),
+    ("started", "Started", ""),
+    ("took", "Took", "text-right"),
+    ("", "By", ""),
+)
+COLUMNS = (
+    *("run", "catalog", "kind", "state", "stage", "progress", "best", "queued", "started"),
+    *("ended", "seconds", "attempts", "seed", "snapshot", "code", "by", "tags", "note", "error"),
+)
+
+
+@dataclass(frozen=True)
+class Head:
+    """The head of a column; a link that sorts by it where that makes sense."""
+
+    words: str
+    css: str
+    address: str = ""  # '' = it does not sort
+    order: str = "none"  # as aria-sort says it
 
 
 @needs(Role.VIEWER)
 @require_GET
 def page(request: HttpRequest) -> HttpResponse:
     """The list; htmx asks for its rows alone, again and again while one of them is on its way."""
-    chosen = {name: request.GET.get(name, "") for name in FILTERS}
-    found = Paginator(_filtered(chosen), RUNS_A_PAGE).get_page(request.GET.get("page"))
-    query = QueryDict(mutable=True)
-    query.update({name: value for name, value in chosen.items() if value})
+    chosen = {name: request.GET.get(name, "")[:64] for name in FILTERS}
+    sort = request.GET.get("sort", NEWEST_FIRST)
+    found = Paginator(_sorted(_filtered(chosen), sort), RUNS_A_PAGE).get_page(
+        request.GET.get("page")
+    )
+    query = _query(chosen, sort)
     context = {
         "tab": "runs",
         "page": found,
         "page_range": found.paginator.get_elided_page_range(found.number),
-        "query": f"{query.urlencode()}&" if query else "",
+        "query": query,
+        "is_filtered": any(chosen.values()),
+        "heads": _heads(chosen, sort),
         "chosen": chosen,
-        "live": any(not run.is_over for run in found),
+        "sort": sort,
+        "live": any(run.is_on_its_way for run in found),
     }
+    context["mark"] = _mark(found.object_list)
     if request.headers.get("HX-Request"):
+        if context["live"] and request.GET.get("mark") == context["mark"]:
+            return HttpResponse(status=UNCHANGED)
         status = 200 if context["live"] else STOP_POLLING
         return render(request, "dashboard/_run_rows.html", context, status=status)
     context |= {
         "catalogs": Catalog.objects.order_by("pk"),
         "kinds": TrainingRun.Kind.choices,
         "states": RunState.choices,
+        "tags": TrainingRun.objects.tags(),
         "parts": health.backstage.parts(),
     }
     return render(request, "dashboard/runs.html", context)
 
 
+@needs(Role.VIEWER)
+@require_GET
+def download(request: HttpRequest) -> HttpResponseBase:
+    """All runs of the filter as CSV, in the same order."""
+    chosen = {name: request.GET.get(name, "")[:64] for name in FILTERS}
+    runs = _sorted(_filtered(chosen), request.GET.get("sort", NEWEST_FIRST))
+    return csv_file("runs.csv", COLUMNS, _lines(runs))
+
+
+def _mark(runs: Iterable[TrainingRun]) -> str:
+    """Differs when the rows would look different; the clock moves every five seconds."""
+    looks = [
+        (
+            run.pk,
+            run.standing,
+            run.stage,
+            f"{run.progress:.3f}",
+            int(run.seconds or 0) // 5,
+            run.tags,
+        )
+        for run in runs
+    ]
+    return f"{crc32(repr(looks).encode()):x}"
+
+
+def _lines(runs: TrainingRunQuerySet) -> Iterator[list[Any]]:
+    for run in runs.iterator(chunk_size=200):
+        best = getattr(run, "best", None)
+        yield [
+            *(run.pk, run.catalog.slug, run.kind, run.standing, run.stage, run.progress, best),
+            *(_moment(moment) for moment in (run.created_at, run.started_at, run.ended_at)),
+            None if run.seconds is None else round(run.seconds, 1),
+            *(run.attempts, run.seed, run.snapshot_digest, run.code_version),
+            run.created_by.username if run.created_by else "",
+            *(" ".join(run.tags), run.note, run.error),
+        ]
+
+
+def _moment(moment: Any) -> str:
+    return moment.isoformat(timespec="seconds") if moment else ""
+
+
 def _filtered(chosen: dict[str, str]) -> TrainingRunQuerySet:
-    runs = TrainingRun.objects.select_related("catalog", "created_by").order_by("-created_at")
+    runs = TrainingRun.objects.select_related("catalog", "created_by").with_figures()
     if chosen["catalog"]:
         runs = runs.filter(catalog__slug=chosen["catalog"])
     if chosen["kind"]:
         runs = runs.filter(kind=chosen["kind"])
     if chosen["state"]:
         runs = runs.filter(state=chosen["state"])
+    if chosen["tag"]:
+        runs = runs.filter(tags__contains=[chosen["tag"].lower()])
     return runs
+
+
+def _sorted(runs: TrainingRunQuerySet, sort: str) -> TrainingRunQuerySet:
+    """In the order that the address asks for: a column, or one after a minus to fall."""
+    column = sort.removeprefix("-")
+    if column not in SORTS:
+        return runs.order_by("-created_at")
+    return runs.in_order(SORTS[column][0], falling=sort.startswith("-"))
+
+
+def _heads(chosen: dict[str, str], sort: str) -> list[Head]:
+    heads = []
+    for column, words, css in HEADS:
+        if not column:
+            heads.append(Head(words, css))
+            continue
+        order = "none"
+        if sort.removeprefix("-") == column:
+            order = "descending" if sort.startswith("-") else "ascending"
+        falls_first = SORTS[column][1]
+        falls = order == "ascending" or (order == "none" and falls_first)
+        target = f"?{_query(chosen, f'-{column}' if falls else column)}"
+        heads.append(Head(words, css, target.removesuffix("&"), order))
+    return heads
+
+
+def _query(chosen: dict[str, str], sort: str) -> str:
+    """Filter and order for an address, ready to be followed by more; '' without any."""
+    query = QueryDict(mutable=True)
+    told = chosen | {"sort": sort if sort.removeprefix("-") in SORTS else ""}
+    query.update({name: value for name, value in told.items() if value})
+    return f"{query.urlencode()}&" if query else ""

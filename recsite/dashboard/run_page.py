@@ -3,15 +3,19 @@
 import uuid
 from dataclasses import dataclass
 
-from django.http import HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404, render
-from django.views.decorators.http import require_GET
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.http import require_GET, require_POST
 
 from catalog.models import Role
 from recsite import health
 from recsite.dashboard.access import needs
 from recsite.dashboard.charts import Chart, curve_charts
+from recsite.dashboard.csv_file import csv_file
+from training.errors import TrainingFault
 from training.models import ModelVersion, RunLogLine, RunState, TrainingRun, TuningTrial
+from training.runs import annotate
+from training.sheets import SHEETS
 
 LOG_LINES = 200  # newest ones on the page
 STOP_POLLING = 286  # htmx swaps the answer in and asks no more
@@ -34,6 +38,16 @@ class Live:
     trials: list[TuningTrial]  # of a search, by number
 
     @property
+    def has_form(self) -> bool:
+        """Whether it can be repeated with changes."""
+        return self.run.kind in SHEETS
+
+    @property
+    def resumed_percent(self) -> float:
+        """How far it was when it was last taken up again."""
+        return 100 * (self.run.resumed_from or 0.0)
+
+    @property
     def log_is_cut(self) -> bool:
         """Whether there may be earlier lines."""
         return len(self.log_lines) == LOG_LINES
@@ -47,8 +61,7 @@ class Live:
         return "-".join(
             str(part)
             for part in (
-                run.state,
-                run.cancel_requested,
+                run.standing,
                 run.stage.replace(" ", "_"),
                 f"{run.progress:.3f}",
                 run.attempts,
@@ -69,19 +82,62 @@ class Live:
 def page(request: HttpRequest, run_id: uuid.UUID) -> HttpResponse:
     """The whole page."""
     run = _find(run_id)
-    context = {"tab": "runs", "run": run, "live": _live(run)}
-    return render(request, "dashboard/run.html", context)
+    return _page(request, run, ", ".join(run.tags), run.note)
+
+
+@needs(Role.OPERATOR)
+@require_POST
+def notes(request: HttpRequest, run_id: uuid.UUID) -> HttpResponse:
+    """Write tags and a note on the run; what is refused stays in the form."""
+    run = _find(run_id)
+    tags, note = request.POST.get("tags", ""), request.POST.get("note", "")
+    try:
+        annotate(run, tags.split(","), note)
+    except TrainingFault as fault:
+        return _page(request, run, tags, note, str(fault))
+    return redirect("dashboard:run", run.pk)
 
 
 @needs(Role.VIEWER)
 @require_GET
 def live(request: HttpRequest, run_id: uuid.UUID) -> HttpResponse:
-    """The live part alone; nothing if the page shows it already, a last time if it is over."""
+    """The live part; nothing if the page shows it already, a last time once it stands still."""
     part = _live(_find(run_id))
-    if not part.run.is_over and request.GET.get("mark") == part.mark:
+    if part.run.is_on_its_way and request.GET.get("mark") == part.mark:
         return HttpResponse(status=UNCHANGED)
-    status = STOP_POLLING if part.run.is_over else 200
+    status = 200 if part.run.is_on_its_way else STOP_POLLING
     return render(request, "dashboard/_run.html", {"run": part.run, "live": part}, status=status)
+
+
+@needs(Role.VIEWER)
+@require_GET
+def metrics_file(request: HttpRequest, run_id: uuid.UUID) -> HttpResponseBase:
+    """All points of all curves as CSV."""
+    points = _find(run_id).metrics.order_by("name", "step").values_list("name", "step", "value")
+    return csv_file(f"{run_id}-metrics.csv", ("name", "step", "value"), points.iterator())
+
+
+@needs(Role.VIEWER)
+@require_GET
+def log_file(request: HttpRequest, run_id: uuid.UUID) -> HttpResponseBase:
+    """The whole log as CSV."""
+    lines = _find(run_id).log_lines.order_by("pk").values_list("at", "text").iterator()
+    rows = ((at.isoformat(timespec="milliseconds"), text) for at, text in lines)
+    return csv_file(f"{run_id}-log.csv", ("at", "text"), rows)
+
+
+def _page(
+    request: HttpRequest, run: TrainingRun, tags: str, note: str, fault: str = ""
+) -> HttpResponse:
+    context = {
+        "tab": "runs",
+        "run": run,
+        "live": _live(run),
+        "typed_tags": tags,
+        "typed_note": note,
+        "fault": fault,
+    }
+    return render(request, "dashboard/run.html", context, status=422 if fault else 200)
 
 
 def _find(run_id: uuid.UUID) -> TrainingRun:
@@ -110,6 +166,8 @@ def _live(run: TrainingRun) -> Live:
 
 def _waits_for(run: TrainingRun) -> str:
     """Why a queued run has not begun."""
+    if run.standing == "pausing":
+        return "It stops at its next check, and keeps what it has learned until then."
     if run.state != RunState.QUEUED:
         return ""
     same = TrainingRun.objects.filter(catalog=run.catalog, kind=run.kind, state=RunState.RUNNING)

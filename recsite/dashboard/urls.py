@@ -11,6 +11,8 @@ from recsite.dashboard import (
     people_page,
     playground,
     rollout_actions,
+    run_compare,
+    run_form,
     run_list,
     run_page,
     schedule_pages,
@@ -21,12 +23,21 @@ urlpatterns = [
     path("", overview.page, name="overview"),
     *(
         path(f"catalogs/<slug:slug>/{kind}/", actions.start, {"kind": str(kind)}, name=str(kind))
-        for kind in actions.FIELDS
+        for kind in actions.STARTED
     ),
     path("catalogs/<slug:slug>/refresh/", actions.refresh, name="refresh"),
     path("runs/", run_list.page, name="runs"),
+    path("runs.csv", run_list.download, name="runs-csv"),
+    path("runs/new/", run_form.page, name="run-new"),
+    path("runs/new/cost/", run_form.cost, name="run-cost"),
+    path("runs/compare/", run_compare.page, name="run-compare"),
     path("runs/<uuid:run_id>/", run_page.page, name="run"),
     path("runs/<uuid:run_id>/live/", run_page.live, name="run-live"),
+    path("runs/<uuid:run_id>/metrics.csv", run_page.metrics_file, name="run-metrics"),
+    path("runs/<uuid:run_id>/log.csv", run_page.log_file, name="run-log"),
+    path("runs/<uuid:run_id>/notes/", run_page.notes, name="run-notes"),
+    path("runs/<uuid:run_id>/pause/", actions.pause, name="pause"),
+    path("runs/<uuid:run_id>/resume/", actions.resume, name="resume"),
     path("runs/<uuid:run_id>/cancel/", actions.cancel, name="cancel"),
     path("runs/<uuid:run_id>/retry/", actions.retry, name="retry"),
     path("models/", model_pages.catalogs, name="models"),

@@ -28,6 +28,16 @@ def duration(seconds: float | None) -> str:
 
 
 @register.filter
+def roughly(seconds: float) -> str:
+    """Seconds of an estimate: no finer than anybody can know them."""
+    if seconds < 90:
+        return f"{max(round(seconds / 10), 1) * 10} s"
+    if seconds < 5400:
+        return f"{round(seconds / 60)} min"
+    return f"{seconds / 3600:.1f} h"
+
+
+@register.filter
 def ago(moment: datetime) -> str:
     """How long ago: just now, 3 minutes ago."""
     if timezone.now() - moment < timedelta(minutes=1):

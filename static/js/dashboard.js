@@ -1,12 +1,14 @@
-// What a reader has opened or scrolled to stays so when htmx swaps the live part of a run's page in.
+// What a reader has opened, ticked or scrolled to stays so when htmx swaps a part of a page in.
 (() => {
   let opened = [];
+  let ticked = []; // runs to compare
   let fromTop = null; // of the log, in pixels; null = it stands at the newest line
 
   const log = () => document.getElementById("run-log");
 
   document.addEventListener("htmx:beforeSwap", () => {
     opened = [...document.querySelectorAll("details.twin[open]")].map((box) => box.id);
+    ticked = [...document.querySelectorAll("input[name=run]:checked")].map((box) => box.id);
     const box = log();
     // In a reversed column, scrollTop is 0 at the end and negative above it.
     const pinned = !box || box.scrollTop > -4;
@@ -17,6 +19,10 @@
     for (const id of opened) {
       const box = document.getElementById(id);
       if (box) box.open = true;
+    }
+    for (const id of ticked) {
+      const box = document.getElementById(id);
+      if (box) box.checked = true;
     }
     const box = log();
     if (box && fromTop !== null) box.scrollTop = fromTop - (box.scrollHeight - box.clientHeight);

@@ -72,7 +72,7 @@ class TestDoors:
         self, staff: Client, everything: tuple[list[str], list[str]]
     ) -> None:
         for address in everything[0]:
-            text = staff.get(address, follow=True).content.decode()
+            text = staff.get(address, follow=True).getvalue().decode()
             assert not re.search(r"\s(style|on[a-z]+)=[\"']", text), address
 
     @pytest.mark.parametrize(

@@ -145,8 +145,8 @@ class TestEncoders:
         monkeypatch.setattr(current_app, "send_task", lambda *args, **options: None)
         sent = {"way": "full", "encoder": "configured", "steps": "9"}
         for kind, kept in (
-            ("finetune", {"way": "full", "encoder": "configured"}),
-            ("pretrain", {"encoder": "configured"}),
+            ("finetune", {"way": "full", "steps": 9}),
+            ("pretrain", {"steps": 9}),
             ("quantize", {"encoder": "configured"}),
         ):
             address = reverse(f"dashboard:{kind}", args=["shop"])
