@@ -10,7 +10,7 @@ from django.db import connection
 
 from catalog.models import Catalog, InteractionType
 from ranking.item_index import ItemIndex
-from ranking.types import Elsewhere, Query, UserContext
+from ranking.types import FloatArray, Query, UserContext
 
 HISTORY_LIMIT = 2_000  # interactions, the newest; training reads no further back either
 TYPE_CODES = {name: code for code, name in enumerate(InteractionType.values)}
@@ -19,11 +19,9 @@ SELECT item_id, type, extract(epoch FROM "timestamp")::float8 FROM catalog_inter
 WHERE user_id = %s AND catalog_id = %s AND NOT is_suspected AND "timestamp" <= to_timestamp(%s)
 ORDER BY "timestamp" DESC, id DESC LIMIT %s
 """
-FEW = 5  # interactions here from which other catalogs are not asked any more
-ELSEWHERE_LIMIT = 50  # interactions there, the newest
+ELSEWHERE_LIMIT = 10  # picks there, the newest; as many as the source `similar` looks at
 ELSEWHERE_SQL = """
-SELECT vector.vector::text, done.type, extract(epoch FROM done."timestamp")::float8
-FROM catalog_interaction done
+SELECT vector.vector::text FROM catalog_interaction done
 JOIN catalog_catalog catalog ON catalog.id = done.catalog_id
 JOIN catalog_itemvector vector ON vector.item_id = done.item_id
 WHERE done.user_id = %s AND done.catalog_id = ANY(%s) AND vector.encoder_id = %s
@@ -63,7 +61,7 @@ def read_context(
 ) -> UserContext:
     """The person's history, read fresh: it includes what they did a second ago.
 
-    With `lenders`, who did fewer than FEW things here brings along what they picked there.
+    With `lenders`, who picked nothing here brings along what they picked there.
     """
     now = query.now.timestamp() if query.now else time.time()
     found: list[tuple[int, str, float]] = []
@@ -77,7 +75,7 @@ def read_context(
     codes = np.array([TYPE_CODES[name] for name in types], dtype=np.int8)
     here = rows >= 0
     elsewhere = None
-    if lenders is not None and query.user_id is not None and here.sum() < FEW:
+    if lenders is not None and query.user_id is not None and not (weights[here] > 0).any():
         elsewhere = _read_elsewhere(query.user_id, lenders, now)
     return UserContext(
         query.user_id,
@@ -90,15 +88,10 @@ def read_context(
     )
 
 
-def _read_elsewhere(user_id: int, lenders: Lenders, now: float) -> Elsewhere | None:
-    """What somebody picked in these catalogs; None where that is nothing, or is not encoded."""
+def _read_elsewhere(user_id: int, lenders: Lenders, now: float) -> FloatArray | None:
+    """Texts of what somebody picked in these catalogs; None where nothing is encoded. (K, D)"""
     ids = list(lenders.catalog_ids)
     with connection.cursor() as cursor:
         cursor.execute(ELSEWHERE_SQL, [user_id, ids, lenders.encoder_id, now, ELSEWHERE_LIMIT])
-        found = cursor.fetchall()[::-1]
-    if not found:
-        return None
-    texts, types, times = zip(*found, strict=True)
-    vectors = np.array([json.loads(text) for text in texts], dtype=np.float32)
-    codes = np.array([TYPE_CODES[name] for name in types], dtype=np.int8)
-    return Elsewhere(vectors, codes, np.array(times, dtype=np.float64))
+        texts = [json.loads(text) for (text,) in cursor.fetchall()[::-1]]
+    return np.array(texts, dtype=np.float32) if texts else None

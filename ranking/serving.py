@@ -127,7 +127,8 @@ def load_state(
     encoder = encoder_of(bundle, catalog)
     known = items[0] if items and items[1] == encoder else ItemIndex.load(catalog, encoder)
     state = state_from_bundle(bundle, known, catalog)
-    return replace(state, popularity=_count(catalog, state.popularity, known)), encoder
+    popularity = _count(catalog, state.popularity, known)
+    return replace(state, popularity=popularity, lenders=_lenders(catalog, encoder)), encoder
 
 
 def _keep_fresh(catalog: Catalog, slot: _Slot) -> None:

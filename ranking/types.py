@@ -67,15 +67,6 @@ class InteractionLog:
 
 
 @dataclass(frozen=True)
-class Elsewhere:
-    """② What the person picked in other catalogs, oldest first; their items have no rows here."""
-
-    vectors: FloatArray  # (K, D) texts, read by the encoder that this catalog is served with
-    types: NDArray[np.int8]  # (K,) codes of InteractionType
-    timestamps: NDArray[np.float64]  # (K,) seconds since the epoch
-
-
-@dataclass(frozen=True)
 class UserContext:
     """② What the person did in this catalog, oldest first; positions are rows of the item index."""
 
@@ -85,7 +76,8 @@ class UserContext:
     timestamps: NDArray[np.float64]  # (L,) seconds since the epoch
     weights: FloatArray  # (L,) event weight of the catalog
     now: float  # seconds since the epoch
-    elsewhere: Elsewhere | None = None  # only where little is known here
+    # (K, D) texts of what they picked in other catalogs, oldest first; only where nothing was here
+    elsewhere: FloatArray | None = None
 
 
 @dataclass

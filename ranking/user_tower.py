@@ -114,25 +114,11 @@ def user_vector(tower: UserTower, item_vectors: FloatArray, context: UserContext
     """The vector of a person now, including what they did a second ago. (d,)"""
     tower.eval()
     wanted = np.flatnonzero(context.weights > 0)[-tower.config.length :]
-    steps = item_vectors[context.rows[wanted]]  # (L, d)
-    types, times = context.types[wanted], context.timestamps[wanted]
-    if (other := context.elsewhere) is not None:
-        order = np.argsort(np.append(other.timestamps, times), kind="stable")
-        order = order[-tower.config.length :]
-        steps = np.concatenate([_read_by_text(tower, other.vectors), steps])[order]
-        types = np.append(other.types, types)[order]
-        times = np.append(other.timestamps, times)[order]
+    times = np.append(context.timestamps[wanted], context.now)
     states = tower(
-        torch.from_numpy(steps)[None],
-        torch.from_numpy(types.astype(np.int64))[None],
-        torch.from_numpy(gap_buckets(np.diff(np.append(times, context.now))))[None],
-        torch.tensor([len(steps)]),
+        torch.from_numpy(item_vectors[context.rows[wanted]])[None],
+        torch.from_numpy(context.types[wanted].astype(np.int64))[None],
+        torch.from_numpy(gap_buckets(np.diff(times)))[None],
+        torch.tensor([len(wanted)]),
     )  # (1, L, d)
     return np.asarray(states[0, -1].numpy(), dtype=np.float32)
-
-
-def _read_by_text(tower: UserTower, texts: FloatArray) -> FloatArray:
-    """Items that are not the tower's own, by their texts alone. (K, D) → (K, d)"""
-    unknown = torch.full((len(texts),), tower.config.item_count)
-    vectors = tower.item_vectors(torch.from_numpy(texts), unknown)
-    return np.asarray(vectors.numpy(), dtype=np.float32)

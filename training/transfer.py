@@ -8,7 +8,7 @@ The same is done from B to A.
 
 Compared: chance; what is popular in B; the texts of their history in A, by the language model; a
 tower trained on B's log, which reads A's items by their texts; a tower trained on both logs, which
-reads A's items by their texts (as it is served: A's items are not B's) or by their id vectors too.
+reads A's items by their texts alone (as items that are not B's) or by their id vectors too.
 """
 
 from collections.abc import Iterator

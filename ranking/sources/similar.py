@@ -18,7 +18,7 @@ def similar(state: RankingState, context: UserContext, anchors: IntArray) -> Flo
     known = anchors[state.items.has_vector[anchors]][:MOST]
     recent = state.items.vectors(known)  # (A, D) newest first
     if len(anchors) == 0 and context.elsewhere is not None:
-        recent = context.elsewhere.vectors[::-1][:MOST]
+        recent = context.elsewhere[::-1][:MOST]
     if len(recent) == 0:
         return None
     common = state.items.common if state.first_day else None

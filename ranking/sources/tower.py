@@ -6,9 +6,7 @@ from ranking.user_tower import user_vector
 
 
 def tower(state: RankingState, context: UserContext, anchors: IntArray) -> FloatArray | None:
-    """The user tower's dot product with every item; needs a history, here or elsewhere."""
-    if state.tower is None or state.tower_items is None:
-        return None
-    if context.elsewhere is None and not (context.weights > 0).any():
+    """The user tower's dot product with every item; needs a history."""
+    if state.tower is None or state.tower_items is None or not (context.weights > 0).any():
         return None
     return state.tower_items @ user_vector(state.tower, state.tower_items, context)

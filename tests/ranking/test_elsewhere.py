@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 from pgvector import HalfVector
@@ -18,28 +17,19 @@ from catalog.errors import CatalogError
 from catalog.events import Event, log_interactions
 from catalog.models import Catalog, EncoderVersion, Item, ItemVector, User
 from ranking import serving
-from ranking.context import FEW, Lenders, read_context
+from ranking.context import Lenders, read_context
 from ranking.item_index import ItemIndex
 from ranking.sources.similar import similar
-from ranking.sources.tower import tower
-from ranking.types import Elsewhere, Query
-from ranking.user_tower import TowerConfig, UserTower, all_item_vectors, user_vector
-from tests.ranking.worlds import NOW, context_of, item_index, log_of, state
+from ranking.types import Query
+from tests.ranking.worlds import context_of, item_index, log_of, state
 
 NOBODY = np.zeros(0, dtype=np.int64)
 LOG = log_of((1, 3, 3.0, 1.0), (1, 7, 2.0, 1.0))
 
 
-def known_elsewhere(*vectors: Any) -> Elsewhere:
-    times = NOW - 1000.0 * np.arange(len(vectors), 0, -1)
-    return Elsewhere(
-        np.stack(vectors), np.zeros(len(vectors), dtype=np.int8), times.astype(np.float64)
-    )
-
-
 def test_similar_reads_other_catalogs_only_where_nothing_is_known_here() -> None:
     items = item_index()
-    of_kind_two = known_elsewhere(items.text_vectors[2], items.text_vectors[5])
+    of_kind_two = items.text_vectors[[2, 5]]
     newcomer = replace(context_of(), elsewhere=of_kind_two)
     found = similar(state(LOG), newcomer, NOBODY)
     assert found is not None
@@ -49,24 +39,6 @@ def test_similar_reads_other_catalogs_only_where_nothing_is_known_here() -> None
     both = similar(state(LOG), replace(here, elsewhere=of_kind_two), anchors)
     assert np.array_equal(both, similar(state(LOG), here, anchors))  # type: ignore[arg-type]
     assert similar(state(LOG), context_of(), NOBODY) is None
-
-
-def test_the_tower_reads_both_in_the_order_of_time() -> None:
-    torch.manual_seed(0)
-    items = item_index()
-    network = UserTower(TowerConfig(item_count=12, vector_size=8, width=16, length=5)).eval()
-    vectors = all_item_vectors(network, items.text_vectors, items.text_codes, np.full(12, 12))
-    world = replace(state(LOG, items), tower=network, tower_items=vectors)
-    elsewhere = known_elsewhere(items.text_vectors[4], items.text_vectors[7])
-    assert tower(world, context_of(), NOBODY) is None
-    assert tower(world, replace(context_of(), elsewhere=elsewhere), NOBODY) is not None
-    # without id vectors, items of elsewhere are read as if they were here
-    mixed = user_vector(network, vectors, replace(context_of((0, 1, 1)), elsewhere=elsewhere))
-    ages = [(NOW - moment) / 86_400 for moment in elsewhere.timestamps]
-    alike = context_of((0, 1, 1), (4, ages[0], 1), (7, ages[1], 1))
-    assert np.allclose(mixed, user_vector(network, vectors, alike), atol=1e-5)
-    many = known_elsewhere(*items.text_vectors[:9])
-    assert user_vector(network, vectors, replace(context_of(), elsewhere=many)).shape == (16,)
 
 
 @pytest.fixture
@@ -111,8 +83,8 @@ def test_only_picks_that_the_same_encoder_read_come_along(
     with django_assert_num_queries(2):
         context = read_context(query, kiosk, items, lenders)
     assert context.elsewhere is not None
-    assert context.elsewhere.vectors.shape == (1, 384)
-    assert context.elsewhere.vectors[0, 0] == 1.0
+    assert context.elsewhere.shape == (1, 384)
+    assert context.elsewhere[0, 0] == 1.0
     assert len(context.rows) == 0
     stranger = Query("kiosk", user_id=User.objects.create(username="bob").pk)
     assert read_context(stranger, kiosk, items, lenders).elsewhere is None
@@ -126,13 +98,12 @@ def test_who_is_known_here_is_not_looked_up_elsewhere(
     kiosk, user = world["kiosk"], world["user"]
     item = Item.objects.create(catalog=kiosk, external_id="x", title="x")
     moment = timezone.now() - timedelta(minutes=5)
-    events = [Event(user.pk, item.pk, "purchase", moment, 1.0, uuid.uuid4()) for _ in range(FEW)]
-    log_interactions(kiosk, events)
+    log_interactions(kiosk, [Event(user.pk, item.pk, "click", moment, 1.0, uuid.uuid4())])
     items = ItemIndex.load(kiosk, None)
     lenders = Lenders((world["shop"].pk,), world["encoder"].pk)
     with django_assert_num_queries(1):
         context = read_context(Query("kiosk", user_id=user.pk), kiosk, items, lenders)
-    assert (len(context.rows), context.elsewhere) == (FEW, None)
+    assert (len(context.rows), context.elsewhere) == (1, None)
 
 
 def test_a_catalog_learns_from_those_it_was_told_to(
