@@ -26,7 +26,7 @@ class TestSheets:
         known = {
             "train": set(train.PARAMETERS),
             "encode": set(),
-            "evaluate": {"split", "fresh", "encoder", "people"},
+            "evaluate": {"what", "split", "fresh", "encoder", "people"},
             "pretrain": set(asdict(Pretraining()) | asdict(PRETRAINING)) | set(TOLD),
             "finetune": learned | {"tuned"},
             "quantize": {"encoder", "split"},
