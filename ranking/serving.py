@@ -33,8 +33,8 @@ from ranking.offers import OfferResponse
 from ranking.personalizer import NO_TOKEN, PersonalConfig, Personalizer
 from ranking.popularity import HALF_LIVES, Popularity
 from ranking.rankers.ensemble import Ensemble, Ranker
-from ranking.rankers.gate import Gate
 from ranking.rankers.gbdt import GbdtRanker
+from ranking.rankers.leads import Leads
 from ranking.rankers.network import NetworkConfig, NetworkRanker
 from ranking.repurchase import Repurchase
 from ranking.sources import union
@@ -331,7 +331,7 @@ def state_from_bundle(bundle: Bundle, items: ItemIndex, catalog: Catalog) -> Ran
         tower_items=tower_items,
         ranker=_ranker(bundle, tower_items),
         personalizer=_personalizer(bundle, tables, place, tower_items, len(items)),
-        gate=Gate.of(bundle.meta.parameters),
+        leads=Leads.of(bundle.meta.parameters),
         bundle_id=bundle.id,
         **_dials(catalog),
     )

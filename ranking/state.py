@@ -12,7 +12,7 @@ from ranking.offers import OfferResponse
 from ranking.personalizer import Personalizer
 from ranking.popularity import Popularity
 from ranking.rankers.ensemble import Ranker
-from ranking.rankers.gate import UNTRIED, Gate
+from ranking.rankers.leads import UNTRIED, Leads
 from ranking.repurchase import Repurchase
 from ranking.types import FloatArray, InteractionLog
 from ranking.user_tower import UserTower
@@ -51,7 +51,7 @@ class RankingState:
     tower: UserTower | None = None
     tower_items: FloatArray | None = None  # (N, d) items as the tower sees them
     ranker: Ranker | None = None
-    gate: Gate = UNTRIED  # how far texts and sources stand beside the ranker
+    leads: Leads = UNTRIED  # how far texts and sources stand beside the ranker
     personalizer: Personalizer | None = None  # re-orders the head; none where it did not pay
     lenders: Lenders | None = None  # other catalogs whose histories help newcomers
     first_day: bool = False  # no model learned from texts as they are: `similar` tells them apart

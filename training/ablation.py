@@ -16,7 +16,7 @@ from ranking.device import one_thread
 from ranking.features import LEVELS
 from ranking.filters import allowed_items
 from ranking.pipeline import NEAR_DUPLICATES
-from ranking.rankers.blend import GATE
+from ranking.rankers.blend import LEADS
 from ranking.rankers.ensemble import Ensemble
 from ranking.rankers.examples import Examples
 from ranking.rankers.gbdt import GbdtConfig, GbdtRanker
@@ -26,7 +26,7 @@ from ranking.sources.union import retrieve
 from ranking.state import RankingState
 from ranking.types import FloatArray, IntArray, InteractionLog, Query
 from training import metrics
-from training.fit_gate import fit_gate
+from training.fit_leads import fit_leads
 from training.fit_ranker import (
     NAMES,
     RankerLimits,
@@ -105,8 +105,8 @@ def ablate(
         train, valid = examples_of(handle, state, log, split)
         learned = compare_rankers(handle, state, train, valid, limits)
         then = state.as_of(log.keep(split.valid.known), split.valid.now)
-        gate = fit_gate(handle, then, log, split.valid, learned.ensemble)
-        whole = replace(then, ranker=learned.ensemble, gate=gate)
+        leads = fit_leads(handle, then, log, split.valid, learned.ensemble)
+        whole = replace(then, ranker=learned.ensemble, leads=leads)
         trees = learned.ensemble.members["gbdt"]
         alone = replace(whole, ranker=Ensemble({"gbdt": trees}, {"gbdt": 1.0}))
         requests = drawn(split.valid.requests, PEOPLE, handle.seed)
@@ -140,7 +140,7 @@ def _parts(
         return replace(alone, ranker=Ensemble({"gbdt": ranker}, {"gbdt": 1.0}))
 
     yield Part("nothing", "another seed", regrown(seed=handle.seed + 1), True, usual)
-    for stage in (DIVERSITY, NEAR_DUPLICATES, GATE):
+    for stage in (DIVERSITY, NEAR_DUPLICATES, LEADS):
         yield Part("stage", stage, whole, False, replace(usual, without=(stage,)))
     assert isinstance(whole.ranker, Ensemble)
     for name, share in whole.ranker.shares.items():

@@ -4,7 +4,7 @@ By length of history: people of the test are cut down to their newest interactio
 for each length as far as theirs reach. By picks: whole histories, and of what was picked only the
 items that had been picked so often before. Three models rank the whole catalog: the texts of the
 recent items alone, the rankers alone (what people did; text is one feature among many), and the
-blend of them that is served (`ranking/rankers/gate.py`, then the personal model where there is
+blend of them that is served (`ranking/rankers/leads.py`, then the personal model where there is
 one). Nothing is tuned here.
 """
 
@@ -16,14 +16,14 @@ import numpy as np
 from ranking.device import one_thread
 from ranking.filters import allowed_items
 from ranking.personalizer import PERSONAL
-from ranking.rankers.blend import GATE
+from ranking.rankers.blend import LEADS
 from ranking.state import RankingState
 from ranking.types import IntArray, InteractionLog
 from training import metrics
 from training.errors import TrainingFault
 from training.evaluation import pipeline_scorer, prepare
 from training.fit import Limits, fit_pipeline
-from training.fit_gate import LENGTHS
+from training.fit_leads import LENGTHS
 from training.handle import RunHandle
 from training.plots import HISTORY, PICKS
 from training.report import with_interval
@@ -95,7 +95,7 @@ def _ranks(
     """The places of what each request picked, by model."""
     scorers: dict[str, Scorer] = {
         TEXT: text_scorer(state),
-        BEHAVIOUR: pipeline_scorer(state, GATE, PERSONAL),
+        BEHAVIOUR: pipeline_scorer(state, LEADS, PERSONAL),
         BLEND: pipeline_scorer(state),
     }
     found: dict[str, list[IntArray]] = {name: [] for name in scorers}

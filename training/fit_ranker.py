@@ -16,7 +16,7 @@ from ranking.sources import union
 from ranking.state import RankingState
 from ranking.types import FloatArray, InteractionLog
 from training.errors import TrainingFault
-from training.fit_gate import fit_gate
+from training.fit_leads import fit_leads
 from training.fit_network import NetworkTraining, fit_network, ndcg_of
 from training.fit_personal import PersonalTraining, fit_personalizer
 from training.handle import RunHandle
@@ -65,10 +65,10 @@ def fit_ranker(
     learned = compare_rankers(handle, state, train, valid, limits)
     del valid  # large, and so is what comes now
 
-    handle.stage("the gate", 0.8)
+    handle.stage("the leads", 0.8)
     then = state.as_of(log.keep(split.valid.known), split.valid.now)
-    gate = fit_gate(handle, then, log, split.valid, learned.ensemble)
-    then = replace(then, ranker=learned.ensemble, gate=gate)
+    leads = fit_leads(handle, then, log, split.valid, learned.ensemble)
+    then = replace(then, ranker=learned.ensemble, leads=leads)
     personalizer = None
     if limits.personal_epochs:
         personal = PersonalTraining(epochs=limits.personal_epochs)
@@ -87,7 +87,7 @@ def fit_ranker(
         best = sorted(trees.importance().items(), key=lambda pair: -pair[1])[:10]
         handle.log("Trees: " + ", ".join(f"{name} {share:.0%}" for name, share in best))
     known = Ensemble(members, {name: ensemble.shares[name] for name in members})
-    return replace(state, ranker=known, gate=gate, personalizer=personalizer)
+    return replace(state, ranker=known, leads=leads, personalizer=personalizer)
 
 
 def examples_of(

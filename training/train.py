@@ -157,7 +157,7 @@ def _publish(
             "recipes": {name: asdict(recipe) for name, recipe in state.recipes.items()},
             "rankers": rankers,
             "personalizer": _save_personalizer(state.personalizer, folder),
-            "gate": state.gate.told(),
+            "leads": state.leads.told(),
             "trained_at": time.time(),
         },
         metrics=metrics,

@@ -1,15 +1,15 @@
-"""⑥ Ranking: the trained rankers, the sources and the language model, weighed by the gate."""
+"""⑥ Ranking: the trained rankers, the sources and the language model, weighed by the leads."""
 
 import numpy as np
 
 from ranking import features
 from ranking.rankers.ensemble import Ranker, by_rank
 from ranking.rankers.fusion import fuse
-from ranking.rankers.gate import Parts
+from ranking.rankers.leads import Parts
 from ranking.state import RankingState
 from ranking.types import Candidates, FloatArray, Query, UserContext
 
-GATE = "gate"  # what Query.without calls it: without it the rankers alone decide
+LEADS = "leads"  # what Query.without calls it: without it the rankers alone decide
 LANGUAGE_MODEL = "similar"  # the source whose scores are the language model's alone
 
 
@@ -19,19 +19,19 @@ def score(
     """One score for each candidate, higher is better; of the best about 1. (N,)
 
     A shelf that asks for certain sources ("similar to this") is ordered by them. Else the rankers
-    decide, and beside them, as far as the gate lets them, the language model and the sources: more
+    decide, and beside them, as far as the leads let them, the language model and the sources: more
     for people and items of which little is known.
     """
     if state.ranker is None or query.only_sources or len(candidates) == 0:
         return by_rank(fuse(candidates))
     parts = parts_of(state, state.ranker, context, candidates)
-    return parts.ranked if GATE in query.without else parts.mixed(state.gate)
+    return parts.ranked if LEADS in query.without else parts.mixed(state.leads)
 
 
 def parts_of(
     state: RankingState, ranker: Ranker, context: UserContext, candidates: Candidates
 ) -> Parts:
-    """What the gate weighs."""
+    """What the leads weigh."""
     rows = features.rows_of(state, context, candidates)
     candidates.features = rows.features  # the personal model reads those of the head
     likeness = candidates.source_scores[:, candidates.source_names.index(LANGUAGE_MODEL)]

@@ -21,7 +21,7 @@ from ranking.filters import allowed_items
 from ranking.personalizer import PERSONAL, Personalizer, PersonalNetwork
 from ranking.pipeline import recommend, search
 from ranking.popularity import Popularity
-from ranking.rankers.gate import Gate
+from ranking.rankers.leads import Leads
 from ranking.rerank import DIVERSITY
 from ranking.sources import union
 from ranking.sources.union import retrieve
@@ -123,8 +123,8 @@ def test_from_logs_to_a_served_bundle(catalog: Catalog) -> None:
     assert catalog.live_bundle == bundle_id
     assert ItemVector.objects.count() == 16
     serving.forget_all()
-    assert serving.current(catalog)[0].gate == Gate.of(open_bundle(bundle_id).meta.parameters)
-    assert "gate" in open_bundle(bundle_id).meta.parameters
+    assert serving.current(catalog)[0].leads == Leads.of(open_bundle(bundle_id).meta.parameters)
+    assert "leads" in open_bundle(bundle_id).meta.parameters
     assert shown(catalog, fruit) == ["Fruit"] * 4
     assert shown(catalog, User.objects.get(external_id="person-1")) == ["Tools"] * 4
     logged = SlateLog.objects.filter(user=fruit).latest("created_at")

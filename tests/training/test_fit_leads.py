@@ -1,4 +1,4 @@
-"""The gate is learned on validation, reaches as far as it helps, and never widens with history."""
+"""The leads are learned on validation, reach as far as they help, and never widen with history."""
 
 from dataclasses import replace
 from itertools import pairwise
@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from ranking.rankers.examples import Rows
-from ranking.rankers.gate import UNTRIED, Gate
+from ranking.rankers.leads import UNTRIED, Leads
 from ranking.types import DAY, FloatArray
 from tests.ranking.worlds import NOW, item_index, log_of, state
 from tests.training.test_fit_tower import Silent
-from training.fit_gate import LEAST, LENGTHS, TRIED, Length, best_path, fit_gate, learn
+from training.fit_leads import LEAST, LENGTHS, TRIED, Length, best_path, fit_leads, learn
 from training.handle import RunHandle
 from training.splits import Moments, PastRequest, shortened, time_split
 
@@ -42,15 +42,15 @@ def test_the_sources_lead_newcomers_where_the_ranker_does_not_know_better(
     split = time_split(log, MOMENTS, repeats=True)
     then = state(log, ITEMS).as_of(log.keep(split.valid.known), split.valid.now)
     handle = cast(RunHandle, Silent(tmp_path))
-    gate = fit_gate(handle, then, log, split.valid, Knows(sign))
-    assert (gate.sources_at(0.0) > 0) == (sign < 0)
+    leads = fit_leads(handle, then, log, split.valid, Knows(sign))
+    assert (leads.sources_at(0.0) > 0) == (sign < 0)
 
 
 def test_with_few_requests_the_usual_holds(tmp_path: Path) -> None:
     log = log_of(*((user, user % 12, age, 1.0) for user in range(20) for age in (35.0, 15.0)))
     split = time_split(log, MOMENTS, repeats=True)
     handle = cast(RunHandle, Silent(tmp_path))
-    assert fit_gate(handle, state(log), log, split.valid, Knows(1.0)) == UNTRIED
+    assert fit_leads(handle, state(log), log, split.valid, Knows(1.0)) == UNTRIED
 
 
 def lengths(*best: tuple[float, float], gain: float = 0.2) -> list[Length]:
@@ -69,17 +69,17 @@ def lengths(*best: tuple[float, float], gain: float = 0.2) -> list[Length]:
 
 def test_shares_are_found_and_end_where_they_help_no_more() -> None:
     said: list[str] = []
-    gate = learn(lengths((0.0, 0.8), (0.4, 0.4), (0.2, 0.2), (0, 0), (0, 0)), 1, said.append)
-    assert gate.known[:3] == (0.0, 1.0, 2.0)
-    assert gate.sources[:3] == (0.8, 0.4, 0.2)
-    assert gate.sources_at(5.0) == 0.0
-    assert gate.text_at(99.0, np.zeros(1, dtype=np.float32)) == 0.0
+    leads = learn(lengths((0.0, 0.8), (0.4, 0.4), (0.2, 0.2), (0, 0), (0, 0)), 1, said.append)
+    assert leads.known[:3] == (0.0, 1.0, 2.0)
+    assert leads.sources[:3] == (0.8, 0.4, 0.2)
+    assert leads.sources_at(5.0) == 0.0
+    assert leads.text_at(99.0, np.zeros(1, dtype=np.float32)) == 0.0
     assert any("nDCG@10" in line for line in said)
 
 
-def test_it_stays_closed_where_nothing_helps() -> None:
+def test_the_rankers_alone_decide_where_nothing_helps() -> None:
     closed = learn(lengths((0, 0), (0, 0)), 1, lambda text: None)
-    assert closed == Gate.led_in(0.0)
+    assert closed == Leads.led_in(0.0)
 
 
 def test_of_all_paths_that_never_rise_the_best_is_taken() -> None:

@@ -3,7 +3,7 @@
 People are cut down to their newest interactions, so that each length of history has examples. For
 each length the shares are taken whose lead over the rankers alone is the largest after a standard
 error is taken off, so that few requests do not make shares large; neither text nor sources may lead
-further for people of whom more is known. How many lengths the gate reaches is decided on people
+further for people of whom more is known. How many lengths the leads reach is decided on people
 that its shares were not learned from: two halves, each judged by what the other learned.
 """
 
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from ranking.filters import allowed_items
 from ranking.rankers.blend import parts_of
 from ranking.rankers.ensemble import Ranker
-from ranking.rankers.gate import UNTRIED, Gate, Parts
+from ranking.rankers.leads import UNTRIED, Leads, Parts
 from ranking.sources.union import retrieve
 from ranking.state import RankingState
 from ranking.types import InteractionLog
@@ -25,8 +25,8 @@ from training import metrics
 from training.handle import RunHandle
 from training.splits import QUERY, Fold, PastRequest, context_of, drawn, shortened
 
-LENGTHS = (0, 1, 2, 3, 5, 10, 20, 50, 100, 200)  # what is left of histories: knots of the gate
-PICKS = (0.0, 5.0, 20.0)  # of items, faded by the longest half-life: knots of the gate
+LENGTHS = (0, 1, 2, 3, 5, 10, 20, 50, 100, 200)  # what is left of histories: knots of the leads
+PICKS = (0.0, 5.0, 20.0)  # of items, faded by the longest half-life: knots of the leads
 RARE = ((0.0, 0.0, 0.0), *((high, low, 0.0) for high in (0.2, 0.4, 0.6) for low in (0.0, high)))
 STEPS = 5  # shares are tried in fifths
 REQUESTS = 400  # of each length, at most
@@ -79,16 +79,16 @@ class Length:
         return self.gains - self.gains[:, :1]
 
 
-def fit_gate(
+def fit_leads(
     handle: RunHandle,
     then: RankingState,
     log: InteractionLog,
     fold: Fold,
     ranker: Ranker,
-) -> Gate:
-    """The gate for this ranker, which has not learned from the fold; `then` is the state before it.
+) -> Leads:
+    """The leads for this ranker, which has not learned from the fold; `then` is the state then.
 
-    Closed where it helps nobody. With too few requests to learn from, sources lead people in.
+    None where they help nobody. With too few requests to learn from, sources lead people in.
     """
     if len(fold.requests) < LEAST:
         return UNTRIED
@@ -135,8 +135,8 @@ def _gains(parts: Parts | None, picked: NDArray[np.bool_], wanted: int) -> Gains
     return metrics.ndcg(np.concatenate([places, missed], axis=1), 10)
 
 
-def learn(lengths: list[Length], seed: int, say: Callable[[str], None]) -> Gate:
-    """The gate that these requests teach, as far as it reaches."""
+def learn(lengths: list[Length], seed: int, say: Callable[[str], None]) -> Leads:
+    """The leads that these requests teach, as far as they reach."""
     people = np.unique(np.concatenate([length.people for length in lengths]))
     first = people[np.random.default_rng(seed).permutation(len(people)) < len(people) // 2]
     halves = [[np.isin(length.people, first) == side for length in lengths] for side in (0, 1)]
@@ -149,14 +149,14 @@ def learn(lengths: list[Length], seed: int, say: Callable[[str], None]) -> Gate:
         mean, spread = _mean_and_error(lead)
         worth.append(float(mean - spread))
         say(
-            f"Gate: {length.known:g} known: nDCG@10 {length.gains[:, 0].mean():.4f} by the "
+            f"Leads: {length.known:g} known: nDCG@10 {length.gains[:, 0].mean():.4f} by the "
             f"rankers, {mean:+.4f} ± {spread:.4f} with it"
         )
     reach = int(np.argmax(np.cumsum([0.0, *worth])))
     path = best_path(_worth(lengths, [np.ones(len(one.people), bool) for one in lengths]))
-    gate = _gate(lengths, path, reach)
-    say(f"Gate: {gate.told() if reach else 'closed, the rankers alone decide'}")
-    return gate
+    leads = _leads(lengths, path, reach)
+    say(f"Leads: {leads.told() if reach else 'none, the rankers alone decide'}")
+    return leads
 
 
 def _worth(lengths: list[Length], chosen: list[NDArray[np.bool_]]) -> Gains:
@@ -169,9 +169,9 @@ def _worth(lengths: list[Length], chosen: list[NDArray[np.bool_]]) -> Gains:
     return worth
 
 
-def _mean_and_error(leads: Gains) -> tuple[Gains, Gains]:
+def _mean_and_error(gains: Gains) -> tuple[Gains, Gains]:
     """Means over requests and their standard errors (Breiman et al. 1984, § 3.4). (R, …) → (…)"""
-    return leads.mean(axis=0), leads.std(axis=0, ddof=1) / np.sqrt(len(leads))
+    return gains.mean(axis=0), gains.std(axis=0, ddof=1) / np.sqrt(len(gains))
 
 
 def best_path(worth: Gains) -> list[int]:
@@ -200,14 +200,14 @@ def best_path(worth: Gains) -> list[int]:
     return path[::-1]
 
 
-def _gate(lengths: list[Length], path: list[int], reach: int) -> Gate:
+def _leads(lengths: list[Length], path: list[int], reach: int) -> Leads:
     """The shares of the first `reach` lengths; from the next one on the rankers alone decide."""
     if reach == 0:
-        return Gate.led_in(0.0)
+        return Leads.led_in(0.0)
     kept = [TRIED[place] for place in path[:reach]]
     if reach < len(lengths):
         kept.append(TRIED[0])
-    return Gate(
+    return Leads(
         tuple(length.known for length in lengths[: len(kept)]),
         PICKS,
         tuple(shares.text for shares in kept),

@@ -1,15 +1,15 @@
-"""The gate between rankers, sources and the language model."""
+"""The leads between rankers, sources and the language model."""
 
 import json
 
 import numpy as np
 import pytest
 
-from ranking.rankers.blend import GATE, LANGUAGE_MODEL, score
+from ranking.rankers.blend import LANGUAGE_MODEL, LEADS, score
 from ranking.rankers.ensemble import by_rank
 from ranking.rankers.examples import Rows
 from ranking.rankers.fusion import fuse
-from ranking.rankers.gate import TRUSTED_AFTER, UNTRIED, Gate, Parts
+from ranking.rankers.leads import TRUSTED_AFTER, UNTRIED, Leads, Parts
 from ranking.sources import union
 from ranking.sources.union import empty_candidates, retrieve
 from ranking.types import FloatArray, Query
@@ -17,7 +17,7 @@ from tests.ranking.worlds import context_of, log_of, state
 
 QUERY = Query(catalog_slug="", log=False)
 LOG = log_of((1, 3, 3.0, 1.0), (1, 7, 2.0, 1.0), (2, 3, 1.0, 1.0))
-GATES = Gate((0.0, 2.0, 10.0), (0.0, 5.0), ((0.4, 0.2), (0.2, 0.1), (0.0, 0.0)), (0.6, 0.2, 0.0))
+TAPERED = Leads((0.0, 2.0, 10.0), (0.0, 5.0), ((0.4, 0.2), (0.2, 0.1), (0.0, 0.0)), (0.6, 0.2, 0.0))
 
 
 class Backwards:
@@ -28,15 +28,15 @@ class Backwards:
 
 
 def test_shares_run_straight_between_knots_and_stay_behind_the_last() -> None:
-    assert GATES.sources_at(1.0) == pytest.approx(0.4)
-    assert GATES.sources_at(99.0) == 0.0
+    assert TAPERED.sources_at(1.0) == pytest.approx(0.4)
+    assert TAPERED.sources_at(99.0) == 0.0
     picks = np.array([0.0, 2.5, 5.0, 80.0], dtype=np.float32)
-    assert GATES.text_at(1.0, picks) == pytest.approx([0.3, 0.225, 0.15, 0.15])
-    assert GATES.text_at(50.0, picks) == pytest.approx([0.0] * 4)
+    assert TAPERED.text_at(1.0, picks) == pytest.approx([0.3, 0.225, 0.15, 0.15])
+    assert TAPERED.text_at(50.0, picks) == pytest.approx([0.0] * 4)
 
 
 def test_meta_json_keeps_a_gate() -> None:
-    assert Gate.of({"gate": json.loads(json.dumps(GATES.told()))}) == GATES
+    assert Leads.of({"leads": json.loads(json.dumps(TAPERED.told()))}) == TAPERED
 
 
 @pytest.mark.parametrize(
@@ -51,31 +51,31 @@ def test_bundles_of_before_are_served_as_before(
         known, np.zeros(3, dtype=np.float32), ranked, by_rank(np.array([9.0, 0, 1])), fused
     )
     trust = min(known / until, 1.0)
-    assert parts.mixed(Gate.of(parameters)) == pytest.approx(trust * ranked + (1 - trust) * fused)
-    assert (parts.mixed(Gate.of({"trusted_after": 0.0})) == ranked).all()
+    assert parts.mixed(Leads.of(parameters)) == pytest.approx(trust * ranked + (1 - trust) * fused)
+    assert (parts.mixed(Leads.of({"trusted_after": 0.0})) == ranked).all()
 
 
 def test_what_has_nothing_to_say_leaves_its_share_to_the_rankers() -> None:
     ranked = by_rank(np.array([3.0, 1, 2], dtype=np.float32))
     parts = Parts(0.0, np.zeros(3, dtype=np.float32), ranked, None, None)
-    assert (parts.mixed(GATES) == ranked).all()
+    assert (parts.mixed(TAPERED) == ranked).all()
 
 
 def test_the_score_is_the_weighed_sum_and_without_the_gate_the_rankers_order() -> None:
-    world = state(LOG, ranker=Backwards(), gate=GATES)
+    world = state(LOG, ranker=Backwards(), leads=TAPERED)
     person = context_of((3, 2, 1))
     candidates = retrieve(world, person, QUERY, np.ones(12, dtype=bool))
     ranked = by_rank(candidates.rows.astype(np.float32))
     likeness = candidates.source_scores[:, union.NAMES.index(LANGUAGE_MODEL)]
-    shares = GATES.text_at(1.0, world.popularity.counts[-1, candidates.rows])
+    shares = TAPERED.text_at(1.0, world.popularity.counts[-1, candidates.rows])
     expected = ranked + 0.4 * (by_rank(fuse(candidates)) - ranked)
     expected = expected + shares * (by_rank(likeness) - ranked)
     assert score(world, person, candidates, QUERY) == pytest.approx(expected, abs=1e-6)
-    alone = score(world, person, candidates, Query("", log=False, without=(GATE,)))
+    alone = score(world, person, candidates, Query("", log=False, without=(LEADS,)))
     assert (alone == ranked).all()
 
 
 def test_a_search_by_somebody_new_is_ordered_by_the_rankers() -> None:
-    world = state(LOG, ranker=Backwards(), gate=UNTRIED)
+    world = state(LOG, ranker=Backwards(), leads=UNTRIED)
     found = empty_candidates(np.array([4, 9, 2]))
     assert score(world, context_of((3, 2, 1)), found, QUERY).argmax() == 1

@@ -12,12 +12,12 @@ TRUSTED_AFTER = 5.0  # purchases' worth of history from which a ranker that was 
 
 
 @dataclass(frozen=True)
-class Gate:
+class Leads:
     """What of a candidate's score is the texts' and the sources'; the rankers' is the rest.
 
     Shares stand at knots of `known`, what a person's interactions weigh together, and of `picks`,
     what an item's do, faded by the longest half-life; between knots they run straight, beyond the
-    last one they stay. A few numbers: training/fit_gate.py learns them, meta.json keeps them.
+    last one they stay. A few numbers: training/fit_leads.py learns them, meta.json keeps them.
     """
 
     known: tuple[float, ...]  # (P,) ascending, from 0
@@ -26,18 +26,18 @@ class Gate:
     sources: tuple[float, ...]  # (P,) share of the fusion of all sources
 
     @classmethod
-    def led_in(cls, until: float) -> "Gate":
+    def led_in(cls, until: float) -> "Leads":
         """The sources lead people in, less and less until `until` purchases' worth is known."""
         if until <= 0:
             return cls((0.0,), (0.0,), ((0.0,),), (0.0,))
         return cls((0.0, until), (0.0,), ((0.0,), (0.0,)), (1.0, 0.0))
 
     @classmethod
-    def of(cls, parameters: Mapping[str, Any]) -> "Gate":
+    def of(cls, parameters: Mapping[str, Any]) -> "Leads":
         """As a bundle's meta.json keeps it; older ones have only `trusted_after`, or nothing."""
-        if "gate" not in parameters:
+        if "leads" not in parameters:
             return cls.led_in(float(parameters.get("trusted_after", TRUSTED_AFTER)))
-        told = parameters["gate"]
+        told = parameters["leads"]
         text = tuple(tuple(map(float, row)) for row in told["text"])
         lines = (tuple(map(float, told[name])) for name in ("known", "picks", "sources"))
         known, picks, sources = lines
@@ -58,12 +58,12 @@ class Gate:
         return np.asarray(np.interp(picks, self.picks, row), dtype=np.float32)
 
 
-UNTRIED = Gate.led_in(TRUSTED_AFTER)  # where nothing says better
+UNTRIED = Leads.led_in(TRUSTED_AFTER)  # where nothing says better
 
 
 @dataclass(frozen=True)
 class Parts:
-    """What a gate weighs for the candidates of one request; each best 1, half in ten places."""
+    """What the leads weigh for the candidates of one request; each best 1, half in ten places."""
 
     known: float  # what the person's interactions weigh together
     picks: FloatArray  # (N,) of each candidate, faded
@@ -71,9 +71,9 @@ class Parts:
     text: FloatArray | None  # (N,) that of the language model; None without a history
     fused: FloatArray | None  # (N,) that of all sources; None where none found any of them
 
-    def mixed(self, gate: Gate) -> FloatArray:
+    def mixed(self, leads: Leads) -> FloatArray:
         """One score a candidate. (N,) What has nothing to say leaves its share to the rankers."""
-        return self.weighed(gate.text_at(self.known, self.picks), gate.sources_at(self.known))
+        return self.weighed(leads.text_at(self.known, self.picks), leads.sources_at(self.known))
 
     def weighed(self, text_share: FloatArray, sources_share: float) -> FloatArray:
         """The same with shares that are given: (N,) of the texts, and of the sources."""
