@@ -8,6 +8,7 @@ from django.views.decorators.http import require_GET
 
 from catalog.models import AuditEntry, AuditEntryQuerySet, Catalog, Role
 from recsite import audit_file
+from recsite.csv_file import csv_file
 from recsite.dashboard.access import needs
 
 ENTRIES_A_PAGE = 50
@@ -53,11 +54,7 @@ def download(request: HttpRequest) -> StreamingHttpResponse | HttpResponse:
     wanted = AuditFilter(request.GET)
     if not wanted.is_valid():
         return HttpResponse("Write days like 2026-01-31.", status=422, content_type="text/plain")
-    return StreamingHttpResponse(
-        audit_file.lines(_matching(wanted)),
-        content_type="text/csv; charset=utf-8",
-        headers={"Content-Disposition": 'attachment; filename="audit.csv"'},
-    )
+    return csv_file("audit.csv", audit_file.COLUMNS, audit_file.rows(_matching(wanted)))
 
 
 def _matching(wanted: AuditFilter) -> AuditEntryQuerySet:

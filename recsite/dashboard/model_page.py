@@ -1,18 +1,18 @@
 """One model: where it comes from, every figure beside the live one's, its gate, what may follow."""
 
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from catalog.models import Catalog, Role
 from ranking.bundle import bundle_exists, snapshot_of
+from recsite.csv_file import csv_file
 from recsite.dashboard import rehearsals
 from recsite.dashboard.access import needs
 from recsite.dashboard.comparison import Measured, by_segment, everything
 from recsite.dashboard.run_page import STOP_POLLING
 from recsite.dashboard.sorting import Sorting
-from recsite.dashboard.tables import csv_answer
 from training import registry, rollout
 from training.errors import TrainingFault
 from training.gate import gate, paired_with
@@ -80,13 +80,13 @@ def page(request: HttpRequest, slug: str, bundle_id: str) -> HttpResponse:
 
 @needs(Role.VIEWER)
 @require_GET
-def metrics_csv(request: HttpRequest, slug: str, bundle_id: str) -> HttpResponse:
+def metrics_csv(request: HttpRequest, slug: str, bundle_id: str) -> StreamingHttpResponse:
     """Every figure of one model beside the live one's."""
     version = _find(slug, bundle_id)
     live = registry.live_version(version.catalog)
     parts = (("whole", everything(version, live)), ("segment", by_segment(version, live)))
     rows = [_cells(part, one) for part, found in parts for one in found]
-    return csv_answer(f"{bundle_id}.csv", CSV_HEAD, rows)
+    return csv_file(f"{bundle_id}.csv", CSV_HEAD, rows)
 
 
 @needs(Role.VIEWER)

@@ -7,17 +7,17 @@ from django.core.paginator import Paginator
 from django.db import transaction
 from django.db.models import Count, F, Prefetch
 from django.db.models.fields.json import KeyTransform
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_GET, require_http_methods
 
 from catalog.models import Catalog, EncoderVersion, Role
 from ranking.bundle import bundle_exists
+from recsite.csv_file import csv_file
 from recsite.dashboard import rehearsals
 from recsite.dashboard.access import locked_catalog, needs, require, staff_user
 from recsite.dashboard.comparison import METRICS, Measured, measured
 from recsite.dashboard.sorting import Sorting
-from recsite.dashboard.tables import csv_answer
 from training import registry, rollout
 from training.errors import TrainingFault
 from training.gate import Check, Figure, figure, gate
@@ -174,7 +174,7 @@ def page(request: HttpRequest, slug: str) -> HttpResponse:
 
 @needs(Role.VIEWER)
 @require_GET
-def as_csv(request: HttpRequest, slug: str) -> HttpResponse:
+def as_csv(request: HttpRequest, slug: str) -> StreamingHttpResponse:
     """The registry of one catalog, in the order of the page."""
     catalog = get_object_or_404(Catalog, slug=slug)
     sorting = Sorting.of(request.GET.get("sort", ""), COLUMNS, "-created")
@@ -191,7 +191,7 @@ def as_csv(request: HttpRequest, slug: str) -> HttpResponse:
             known = one.figure
             cells += [known.value, known.low, known.high] if known else [None] * 3
         rows.append(cells)
-    return csv_answer(f"models-{slug}.csv", head, rows)
+    return csv_file(f"models-{slug}.csv", head, rows)
 
 
 @needs(Role.VIEWER, to_send=Role.OPERATOR)

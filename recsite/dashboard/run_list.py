@@ -12,8 +12,8 @@ from django.views.decorators.http import require_GET
 
 from catalog.models import Catalog, Role
 from recsite import health
+from recsite.csv_file import csv_file
 from recsite.dashboard.access import needs
-from recsite.dashboard.csv_file import csv_file
 from recsite.dashboard.run_page import STOP_POLLING, UNCHANGED
 from training.models import RunState, TrainingRun, TrainingRunQuerySet
 

@@ -9,9 +9,9 @@ from django.views.decorators.http import require_GET, require_POST
 
 from catalog.models import Role
 from recsite import health
+from recsite.csv_file import csv_file
 from recsite.dashboard.access import needs
 from recsite.dashboard.charts import Chart, curve_charts
-from recsite.dashboard.csv_file import csv_file
 from training.errors import TrainingFault
 from training.models import ModelVersion, RunLogLine, RunState, TrainingRun, TuningTrial
 from training.runs import annotate

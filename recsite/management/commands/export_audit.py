@@ -8,6 +8,7 @@ from django.core.management.base import BaseCommand, CommandParser
 
 from catalog.models import AuditEntry
 from recsite import audit_file
+from recsite.csv_file import csv_lines
 
 
 class Command(BaseCommand):
@@ -23,7 +24,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         names = ("who", "kind", "catalog", "since", "until")
         entries = AuditEntry.objects.matching(**{name: options[name] for name in names})
-        for line in audit_file.lines(entries):
+        for line in csv_lines(audit_file.COLUMNS, audit_file.rows(entries)):
             self.stdout.write(line, ending="")
 
 

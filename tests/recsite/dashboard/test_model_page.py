@@ -74,7 +74,7 @@ class TestPage:
         assert [row.words for row in answer.context["segments"]] == ["No history", "New items"]
         answer = staff.get(address(pair[1]), {"sort": "words"})
         assert [row.words for row in answer.context["segments"]] == ["New items", "No history"]
-        assert 'aria-sort="ascending"' in answer.content.decode()
+        assert 'aria-sort="ascending"' in answer.getvalue().decode()
         answer = staff.get(address(pair[1]), {"sort": "-value"})
         assert [row.words for row in answer.context["segments"]] == ["No history", "New items"]
         assert staff.get(address(pair[1]), {"sort": "nonsense"}).status_code == 200
@@ -91,7 +91,7 @@ class TestPage:
     def test_csv(self, staff: Client, pair: tuple[ModelVersion, ModelVersion]) -> None:
         answer = staff.get(address(pair[1], "model-csv"))
         assert answer["Content-Type"].startswith("text/csv")
-        rows = list(csv.DictReader(answer.content.decode().splitlines()))
+        rows = list(csv.DictReader(answer.getvalue().decode().splitlines()))
         assert rows[0]["name"] == "nDCG@10"
         assert (rows[0]["paired"], rows[0]["difference"]) == ("yes", "0.011")
         assert [row["requests"] for row in rows][-2:] == ["40", "1234"]
@@ -112,7 +112,7 @@ class TestRegistry:
             answer = staff.get(models, {"sort": sort})
             assert [row.version for row in answer.context["rows"]] == expected
         rows = staff.get(reverse("dashboard:models-csv", args=["shop"]), {"sort": "-ndcg@10"})
-        lines = list(csv.DictReader(rows.content.decode().splitlines()))
+        lines = list(csv.DictReader(rows.getvalue().decode().splitlines()))
         assert [line["bundle"] for line in lines][:2] == [pair[1].bundle_id, pair[0].bundle_id]
         assert [line["role"] for line in lines] == ["", "live", ""]
         assert lines[2]["ndcg@10"] == ""
@@ -138,7 +138,7 @@ class TestRollOut:
         assert shop.challenger_bundle == other.bundle_id
         sent = {"share": "5", "from": "0", "reason": "try"}
         answers = [staff.post(address(other, "rollout-step"), sent, follow=True) for _ in "12"]
-        said = [answer.content.decode() for answer in answers]
+        said = [answer.getvalue().decode() for answer in answers]
         assert "answers 5 % of the people." in said[0]
         assert "Rolled out to 5 %" in said[0]
         assert "The share has changed by now." in said[1]  # twice sent, done once
@@ -160,13 +160,13 @@ class TestRollOut:
         worse = registered(shop, tmp_path, 0.01)
         sent = {"share": "5", "from": "0", "reason": "try"}
         answer = staff.post(address(worse, "rollout-step"), sent, follow=True)
-        assert "The gate is red" in answer.content.decode()
+        assert "The gate is red" in answer.getvalue().decode()
         for share in ("", "x", "1e3", "0", "101"):
             bad = {**sent, "share": share}
             answer = staff.post(address(pair[1], "rollout-step"), bad, follow=True)
-            assert "1 to 100 percent" in answer.content.decode()
+            assert "1 to 100 percent" in answer.getvalue().decode()
         answer = staff.post(address(pair[1], "rollout-step"), {**sent, "reason": " "}, follow=True)
-        assert "Say why" in answer.content.decode()
+        assert "Say why" in answer.getvalue().decode()
         shop.refresh_from_db()
         assert shop.challenger_share == 0
 
@@ -234,7 +234,7 @@ class TestRehearsal:
         assert part.status_code == 200
         assert 'hx-trigger="every 1s"' in part.content.decode()
         answer = staff.post(address(pair[1], "promote"), {"reason": "r"})
-        assert (answer.status_code, "Its rehearsal goes on" in answer.content.decode()) == (
+        assert (answer.status_code, "Its rehearsal goes on" in answer.getvalue().decode()) == (
             422,
             True,
         )
@@ -267,8 +267,8 @@ class TestLimits:
         assert 'value="0.05"' in staff.get(limits).content.decode()
         answer = staff.post(limits, {"quality_margin": "lots"})
         assert answer.status_code == 422
-        assert "quality_margin is a number from 0 to 1" in answer.content.decode()
-        assert 'value="lots"' in answer.content.decode()  # what was typed is not lost
+        assert "quality_margin is a number from 0 to 1" in answer.getvalue().decode()
+        assert 'value="lots"' in answer.getvalue().decode()  # what was typed is not lost
 
 
 def test_names_in_words() -> None:
