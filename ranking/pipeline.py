@@ -75,23 +75,7 @@ def recommend_with(
         context = context or read_context(query, catalog, state.items, state.lenders)
         out += [0, {"interactions": len(context.rows)}]
     candidates = rank(state, context, query, trace)  # ④ – ⑧
-    if (state.rules.loaded or state.popularity_push) and PUSH not in query.without:
-        with trace.stage(PUSH, len(candidates)) as out:  # ⑨
-            candidates, meant = push(state, context, candidates, query)
-            out.append(meant)
-    with trace.stage(DIVERSITY, len(candidates)) as out:  # ⑨
-        placed = Placed.by_score(diversify(state, context, candidates, query))
-        out.append(len(placed.candidates))
-    if state.rules.loaded and PINS not in query.without:
-        with trace.stage(PINS, len(placed.candidates)) as out:  # ⑨
-            allowed = allowed_items(state, context, query)[0]
-            pins = state.rules.pins(allowed, query.surface, context.now)
-            placed, pinned = pin(pins, placed.candidates, candidates, query.size)
-            out += [len(placed.candidates), pinned]
-    if state.exploration and not query.only_sources and EXPLORATION not in query.without:
-        with trace.stage(EXPLORATION, len(placed.candidates)) as out:  # ⑨
-            placed = explore(state, placed, candidates, np.random.default_rng(query.seed))
-            out.append({"given by chance": placed.marks.count(EXPLORED)})
+    placed = place(state, context, candidates, query, trace)  # ⑨
     return _finish(query, catalog, state, context, placed, trace, total=len(candidates))  # ⑩
 
 
@@ -116,6 +100,30 @@ def rank(state: RankingState, context: UserContext, query: Query, trace: Trace) 
         return unique
     with trace.stage(PERSONAL, len(unique)):  # ⑧
         return state.personalizer.rerank(unique, recent_rows(context, HISTORY))
+
+
+def place(
+    state: RankingState, context: UserContext, candidates: Candidates, query: Query, trace: Trace
+) -> Placed:
+    """⑨: who stands where, and by what chance. Measuring what dials cost calls this function."""
+    if (state.rules.loaded or state.popularity_push) and PUSH not in query.without:
+        with trace.stage(PUSH, len(candidates)) as out:
+            candidates, meant = push(state, context, candidates, query)
+            out.append(meant)
+    with trace.stage(DIVERSITY, len(candidates)) as out:
+        placed = Placed.by_score(diversify(state, context, candidates, query))
+        out.append(len(placed.candidates))
+    if state.rules.loaded and PINS not in query.without:
+        with trace.stage(PINS, len(placed.candidates)) as out:
+            allowed = allowed_items(state, context, query)[0]
+            pins = state.rules.pins(allowed, query.surface, context.now)
+            placed, pinned = pin(pins, placed.candidates, candidates, query.size)
+            out += [len(placed.candidates), pinned]
+    if state.exploration and not query.only_sources and EXPLORATION not in query.without:
+        with trace.stage(EXPLORATION, len(placed.candidates)) as out:
+            placed = explore(state, placed, candidates, np.random.default_rng(query.seed))
+            out.append({"given by chance": placed.marks.count(EXPLORED)})
+    return placed
 
 
 def search(query: Query) -> Slate:

@@ -9,6 +9,7 @@ from training.execute import Kinds
 from training.finetune import finetune
 from training.handle import RunHandle
 from training.leases import fenced
+from training.measure_dials import measure_dials
 from training.measures import evaluate_run
 from training.models import ModelVersion, TrainingRun
 from training.pretrain import pretrain
@@ -52,10 +53,18 @@ def encode_and_record(handle: RunHandle) -> None:
     handle.record(encoder=version.digest)
 
 
+def evaluate(handle: RunHandle) -> None:
+    """Measure the pipeline beside baselines or, where it is asked, what the dials cost."""
+    if handle.parameters.get("dials"):
+        measure_dials(handle)
+    else:
+        evaluate_run(handle)
+
+
 KINDS: Kinds = {
     TrainingRun.Kind.TRAIN: train_and_register,
     TrainingRun.Kind.ENCODE: encode_and_record,
-    TrainingRun.Kind.EVALUATE: evaluate_run,
+    TrainingRun.Kind.EVALUATE: evaluate,
     TrainingRun.Kind.PRETRAIN: pretrain,
     TrainingRun.Kind.FINETUNE: finetune,
     TrainingRun.Kind.QUANTIZE: quantize,

@@ -129,7 +129,7 @@ def shop(db: None, own_folders: None) -> Catalog:
 
 
 def slate_of(**asked: Any) -> tuple[Slate, list[str]]:
-    """The slate by everything that is stored, and its external ids. Of strangers, varied by half."""
+    """The slate by everything that is stored, and its external ids."""
     serving.forget_all()
     asked = {"size": 4, "without": ("diversity",)} | asked
     slate = (pipeline.search if "text" in asked else pipeline.recommend)(Query("shop", **asked))
@@ -213,7 +213,7 @@ class TestRules:
 class TestDials:
     def test_exploration_is_logged(self, shop: Catalog) -> None:
         set_dials(shop, {"exploration": 0.5})
-        slate, shown = slate_of(seed=3)
+        slate, _ = slate_of(seed=3)
         logged = SlateLog.objects.get(pk=slate.id)
         marked = [source.startswith("explored") for source in logged.sources]
         assert any(marked)
