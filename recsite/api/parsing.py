@@ -12,7 +12,7 @@ from rest_framework import serializers
 from rest_framework.parsers import BaseParser
 from rest_framework.request import Request
 
-from catalog.item_filter import LONGEST, FilterError, parse
+from catalog.item_filter import FilterError, parse
 from recsite.api.problems import BodyTooLarge, InvalidBody, InvalidParameter
 
 Checked = TypeVar("Checked", bound=serializers.Serializer[Any])
@@ -89,7 +89,7 @@ class FilterField(serializers.CharField):
 
     def __init__(self, **kwargs: Any) -> None:
         told = 'Only items that fit, such as `price < 5 and category = "Dairy"`.'
-        super().__init__(max_length=LONGEST, help_text=told, **kwargs)
+        super().__init__(help_text=told, **kwargs)
 
     def to_internal_value(self, data: Any) -> Any:
         """The parsed filter. Errors: ValidationError with the position."""

@@ -165,7 +165,7 @@ def _numbers(data: QueryDict, now: Mapping[str, float]) -> dict[str, float]:
     for name in now:
         if name in data:
             try:
-                found[name] = float(data[name])
+                found[name] = float(str(data[name]))
             except ValueError:
                 raise CatalogError(f"{name} must be a number, such as 0.5.") from None
     return found

@@ -1,6 +1,7 @@
 """Rules and dials in the path of a request: what each does, its trace, and honest propensities."""
 
 from collections import Counter
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -131,8 +132,8 @@ def shop(db: None, own_folders: None) -> Catalog:
 def slate_of(**asked: Any) -> tuple[Slate, list[str]]:
     """The slate by everything that is stored, and its external ids."""
     serving.forget_all()
-    asked = {"size": 4, "without": ("diversity",)} | asked
-    slate = (pipeline.search if "text" in asked else pipeline.recommend)(Query("shop", **asked))
+    query = replace(Query("shop", size=4, without=("diversity",)), **asked)
+    slate = (pipeline.search if query.text else pipeline.recommend)(query)
     names = dict(Item.objects.values_list("pk", "external_id"))
     return slate, [names[pk] for pk in slate.item_ids]
 
@@ -242,8 +243,8 @@ def test_a_change_is_seen_without_a_restart(
         def start(self) -> None:
             self.run(*self.args)
 
-    monkeypatch.setattr(serving.threading, "Thread", AtOnce)
-    monkeypatch.setattr(serving.connection, "close", lambda: None)
+    monkeypatch.setattr("ranking.serving.threading.Thread", AtOnce)
+    monkeypatch.setattr("ranking.serving.connection.close", lambda: None)
     monkeypatch.setattr(serving, "REST", 0.0)
 
     def values() -> tuple[float, ...]:
