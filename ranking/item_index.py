@@ -96,7 +96,6 @@ class ItemIndex:
     published: NDArray[np.float64]  # (N,) seconds since the epoch, NaN where unknown
     available: NDArray[np.bool_]  # (N,)
     category_names: tuple[str, ...] = ()  # by category code
-    brand_names: tuple[str, ...] = ()  # by brand code
     offers: Offers = field(default_factory=Offers.none)
     encoder: EncoderVersion | None = None  # whose vectors these are
     catalog_id: int | None = None
@@ -161,7 +160,6 @@ class ItemIndex:
         columns: list[tuple[Any, ...]] = list(zip(*rows, strict=True)) or [()] * 7
         ids, paths, brands, prices, published, available, digests = columns
         category_names, categories = _codes(paths)
-        brand_names, brand_codes = _codes(brands)
         _, departments = _codes([path.split(" > ")[0] for path in paths])
         texts, text_codes = np.unique(np.array(digests, dtype="U32"), return_inverse=True)
         index = np.array(ids, dtype=np.int64)
@@ -171,12 +169,11 @@ class ItemIndex:
             text_vectors=_text_vectors(catalog, encoder, texts),
             categories=categories,
             departments=departments,
-            brands=brand_codes,
+            brands=_codes(brands)[1],
             prices=np.array(prices, dtype=np.float32),
             published=np.array(published, dtype=np.float64),
             available=np.array(available, dtype=bool),
             category_names=category_names,
-            brand_names=brand_names,
             offers=Offers.of(np.searchsorted(index, offers[:, 0].astype(np.int64)), *offers.T[1:]),
             encoder=encoder,
             catalog_id=catalog.pk,

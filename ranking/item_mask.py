@@ -47,9 +47,6 @@ def _condition(wanted: Condition, items: ItemIndex, now: float) -> BoolArray:
                 for name in map(str.casefold, items.category_names)
             ]
             return _of_codes(fits, items.categories)
-        case "brand":
-            texts = [str(value).casefold() for value in wanted.values]
-            return _of_codes([name.casefold() in texts for name in items.brand_names], items.brands)
         case "price":
             return _numbers(items.prices.astype(np.float64).round(2), wanted.sign, wanted.values)
         case "published":
@@ -58,7 +55,7 @@ def _condition(wanted: Condition, items: ItemIndex, now: float) -> BoolArray:
         case "on_offer":
             active = items.offers.active(np.arange(len(items)), now) > 0
             return np.isin(active, [value is True for value in wanted.values])
-    values, codes = items.attribute(wanted.attribute)
+    values, codes = items.attribute(wanted.attribute or wanted.field)  # brand is an attribute, too
     return _of_codes([_fits(value, wanted) for value in values], codes)
 
 

@@ -113,8 +113,8 @@ def _drawn(catalog: Catalog, seed: int) -> list[tuple[int, str, int]]:
         pool = generator.permutation(pool)[:POOL]
         cursor.execute(LENGTHS_SQL, [catalog.pk, pool.tolist()])
         lengths = sorted(cursor.fetchall(), key=lambda row: (row[1], row[0]))
-    third = max(1, len(lengths) // 3)
-    short, long = lengths[:third], lengths[-third:]
+    tenth = max(PEOPLE // 2, len(lengths) // 10)
+    short, long = lengths[:tenth], lengths[-tenth:]
     chosen: dict[int, int] = {}
     for group in (long, short, lengths):
         most = PEOPLE // 2 + len(chosen) if group is not lengths else PEOPLE

@@ -20,12 +20,11 @@ def world() -> ItemIndex:
     items = item_index(6)
     return replace(
         items,
-        brands=np.array([0, 1, 0, 1, -1, -1]),
-        brand_names=("Acme", "Bolt"),
         prices=np.array([1, 2, 3, 4.99, 5, np.nan], dtype=np.float32),
         published=NOW - DAY * np.array([1, 2, 8, 30, 400, np.nan]),
         offers=Offers.of(np.array([1]), np.array([NOW - 9]), np.array([NOW + 9])),
         columns={
+            "brand": (("Acme", "Bolt"), np.array([0, 1, 0, 1, -1, -1])),
             "colour": (("Red", ["blue", "red"], 7, "12", True, None), np.arange(6)),
         },
     )
