@@ -6,6 +6,7 @@ from catalog.dials import DIALS
 from catalog.models import Catalog
 from training.models import RunMetric, RunState, TrainingRun
 
+WHAT = "dials"  # an evaluation's parameter `what`
 STEPS = 100  # of a curve, for a setting that is higher by 1
 NDCG, COVERAGE, MARGIN = "nDCG@10", "coverage@10", "margin"
 
@@ -23,7 +24,7 @@ class Cost:
 def last_measurement(catalog: Catalog) -> TrainingRun | None:
     """The newest run that measured the catalog's dials to the end."""
     runs = TrainingRun.objects.filter(
-        catalog=catalog, kind=TrainingRun.Kind.EVALUATE, parameters__dials=True
+        catalog=catalog, kind=TrainingRun.Kind.EVALUATE, parameters__what=WHAT
     )
     return runs.filter(state=RunState.SUCCEEDED).order_by("-created_at").first()
 

@@ -2,6 +2,7 @@
 
 from catalog.models import Catalog
 from ranking.bundle import open_bundle
+from training.dial_costs import WHAT
 from training.encode import encode
 from training.encoders import served_encoder
 from training.errors import TrainingFault
@@ -55,7 +56,7 @@ def encode_and_record(handle: RunHandle) -> None:
 
 def evaluate(handle: RunHandle) -> None:
     """Measure the pipeline beside baselines or, where it is asked, what the dials cost."""
-    if handle.parameters.get("dials"):
+    if handle.parameters.get("what") == WHAT:
         measure_dials(handle)
     else:
         evaluate_run(handle)

@@ -25,7 +25,7 @@ from catalog.errors import CatalogError
 from catalog.models import Catalog, Role
 from recsite.dashboard import previews
 from recsite.dashboard.access import locked_catalog, needs, staff_user
-from training.dial_costs import Cost, costs_of, last_measurement
+from training.dial_costs import WHAT, Cost, costs_of, last_measurement
 from training.models import TrainingRun
 from training.runs import create_run
 
@@ -80,9 +80,9 @@ def measure(request: HttpRequest, slug: str) -> HttpResponse:
     """Queue a run that measures what the dials cost, or show the one that is going on."""
     catalog = locked_catalog(slug)
     kind = TrainingRun.Kind.EVALUATE
-    runs = TrainingRun.objects.filter(catalog=catalog, kind=kind, parameters__dials=True)
+    runs = TrainingRun.objects.filter(catalog=catalog, kind=kind, parameters__what=WHAT)
     run = runs.going_on().first()
-    run = run or create_run(catalog, kind, {"dials": True}, staff_user(request))
+    run = run or create_run(catalog, kind, {"what": WHAT}, staff_user(request))
     return redirect("dashboard:run", run.pk)
 
 

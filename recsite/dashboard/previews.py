@@ -16,7 +16,7 @@ from django.db import connection
 
 from catalog.dials import dials_of
 from catalog.models import Catalog, Item, User
-from ranking.pipeline import answer
+from ranking.pipeline import recommend_with
 from ranking.serving import current, with_dials
 from ranking.state import RankingState
 from ranking.types import Query
@@ -113,7 +113,7 @@ def _drawn(catalog: Catalog, seed: int) -> list[tuple[int, str, int]]:
         pool = generator.permutation(pool)[:POOL]
         cursor.execute(LENGTHS_SQL, [catalog.pk, pool.tolist()])
         lengths = sorted(cursor.fetchall(), key=lambda row: (row[1], row[0]))
-    tenth = max(PEOPLE // 2, len(lengths) // 10)
+    tenth = max(PEOPLE, len(lengths) // 10)
     short, long = lengths[:tenth], lengths[-tenth:]
     chosen: dict[int, int] = {}
     for group in (long, short, lengths):
@@ -150,7 +150,7 @@ def _lists(catalog: Catalog, state: RankingState, people: Sequence[Person]) -> l
         Query(catalog.slug, person.id, SURFACE, SIZE, log=False, seed=person.id)
         for person in people
     )
-    return [answer(query, catalog, state).item_ids for query in asked]
+    return [recommend_with(query, catalog, state).item_ids for query in asked]
 
 
 def _moved(item_id: int, old: Sequence[int], at: int) -> int | None:

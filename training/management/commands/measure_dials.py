@@ -5,6 +5,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandParser
 
 from training.console import find_catalog, run_here
+from training.dial_costs import WHAT
 from training.measure_dials import measure_dials
 from training.models import TrainingRun
 
@@ -19,5 +20,5 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         catalog = find_catalog(options["catalog"])
         kind = TrainingRun.Kind.EVALUATE
-        with run_here(catalog, kind, {"dials": True}, options["seed"], self.stdout.write) as handle:
+        with run_here(catalog, kind, {"what": WHAT}, options["seed"], self.stdout.write) as handle:
             measure_dials(handle)
