@@ -12,9 +12,23 @@ SENTENCES = {
     "category": "Popular in a category you come back to",
     "popular": "Popular now",
     "fresh": "New",
+    "pinned": "Pinned",
+    "explored": "Something different",
 }
 STAPLE_TIMES = 3  # interactions from which an item is called a staple
-ORDER = ("staples", "covisit", "markov", "ease", "similar", "tower", "category", "fresh", "popular")
+ORDER = (
+    "pinned",
+    "explored",
+    "staples",
+    "covisit",
+    "markov",
+    "ease",
+    "similar",
+    "tower",
+    "category",
+    "fresh",
+    "popular",
+)
 
 
 def sources_of(candidates: Candidates, place: int) -> tuple[str, ...]:

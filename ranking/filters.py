@@ -3,6 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from catalog.models import Rule
+from ranking.item_mask import mask
 from ranking.state import RankingState
 from ranking.types import Candidates, Query, UserContext
 
@@ -22,6 +24,10 @@ def allowed_items(
     }
     if query.category:
         rules["other category"] = items.in_category(query.category)
+    if query.filter is not None:
+        rules["other than the filter"] = mask(query.filter, items, context.now)
+    for rule in state.rules.holding(query.surface, context.now, Rule.Kind.EXCLUDE):
+        rules[rule.name] = ~rule.rows
     banned = {
         "hidden": context.rows[context.weights < 0],
         "seen": context.rows[:0] if state.repeat_consumption else context.rows,

@@ -1,5 +1,6 @@
 """The items of one catalog in memory, in columns; a row number stands for an item everywhere."""
 
+import json
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -24,12 +25,20 @@ OFFERS_SQL = """
 SELECT item_id, extract(epoch FROM starts_at)::float8, extract(epoch FROM ends_at)::float8
 FROM catalog_offer WHERE catalog_id = %s
 """
+ATTRIBUTE_SQL = """
+SELECT id, (attributes->%s)::text FROM catalog_item
+WHERE catalog_id = %s AND attributes->%s IS NOT NULL ORDER BY id
+"""
 VECTORS_SQL = """
 SELECT DISTINCT ON (vector.text_digest) vector.text_digest, vector.vector
 FROM catalog_itemvector vector JOIN catalog_item item ON item.id = vector.item_id
 WHERE item.catalog_id = %s AND vector.encoder_id = %s
 ORDER BY vector.text_digest
 """
+
+MOST_COLUMNS = 32  # attributes that are kept in memory, each 8 bytes an item
+
+Column = tuple[tuple[Any, ...], IntArray]  # distinct values; (N,) each item's code, −1 = none
 
 
 COMMON_OF = 100  # dimensions for each direction that is taken away, as in the paper
@@ -89,6 +98,9 @@ class ItemIndex:
     category_names: tuple[str, ...] = ()  # by category code
     offers: Offers = field(default_factory=Offers.none)
     encoder: EncoderVersion | None = None  # whose vectors these are
+    catalog_id: int | None = None
+    # attributes that a filter has named, by name, in the order of their loading
+    columns: dict[str, Column] = field(default_factory=dict, repr=False)
     has_vector: NDArray[np.bool_] = field(init=False, repr=False)  # (N,)
 
     def __post_init__(self) -> None:
@@ -119,6 +131,24 @@ class ItemIndex:
         inside = [name == path or name.startswith(f"{path} > ") for name in self.category_names]
         return np.append(np.array(inside, dtype=bool), False)[self.categories]
 
+    def attribute(self, name: str) -> Column:
+        """An attribute of all items; read from the database when it is asked for the first time."""
+        found = self.columns.get(name)
+        if found is None:
+            with connection.cursor() as cursor:
+                cursor.execute(ATTRIBUTE_SQL, [name, self.catalog_id, name])
+                rows = cursor.fetchall()
+            ids, texts = zip(*rows, strict=True) if rows else ((), ())
+            distinct, codes = np.unique(np.array(texts, dtype=object), return_inverse=True)
+            places = self.rows_of(np.array(ids, dtype=np.int64))
+            column = np.full(len(self), -1, dtype=np.int64)
+            column[places[places >= 0]] = codes[places >= 0]
+            found = tuple(json.loads(text) for text in distinct), column
+            while len(self.columns) >= MOST_COLUMNS:
+                self.columns.pop(next(iter(self.columns)), None)
+            self.columns[name] = found
+        return found
+
     @classmethod
     def load(cls, catalog: Catalog, encoder: EncoderVersion | None) -> "ItemIndex":
         """Read a catalog's items and their vectors from the database."""
@@ -146,6 +176,7 @@ class ItemIndex:
             category_names=category_names,
             offers=Offers.of(np.searchsorted(index, offers[:, 0].astype(np.int64)), *offers.T[1:]),
             encoder=encoder,
+            catalog_id=catalog.pk,
         )
 
 

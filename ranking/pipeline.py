@@ -17,6 +17,7 @@ from ranking.context import read_context
 from ranking.features import recent_rows
 from ranking.filters import SAME_TEXT, allowed_items, drop_near_duplicates
 from ranking.personalizer import PERSONAL
+from ranking.placing import EXPLORATION, EXPLORED, PINS, PUSH, Placed, explore, pin, push
 from ranking.query import find
 from ranking.rankers.blend import score
 from ranking.rankers.ensemble import by_rank
@@ -74,10 +75,8 @@ def recommend_with(
         context = context or read_context(query, catalog, state.items, state.lenders)
         out += [0, {"interactions": len(context.rows)}]
     candidates = rank(state, context, query, trace)  # ④ – ⑧
-    with trace.stage(DIVERSITY, len(candidates)) as out:  # ⑨
-        chosen = diversify(state, context, candidates, query)
-        out.append(len(chosen))
-    return _finish(query, catalog, state, context, chosen, trace, total=len(candidates))  # ⑩
+    placed = place(state, context, candidates, query, trace)  # ⑨
+    return _finish(query, catalog, state, context, placed, trace, total=len(candidates))  # ⑩
 
 
 def rank(state: RankingState, context: UserContext, query: Query, trace: Trace) -> Candidates:
@@ -103,6 +102,30 @@ def rank(state: RankingState, context: UserContext, query: Query, trace: Trace) 
         return state.personalizer.rerank(unique, recent_rows(context, HISTORY))
 
 
+def place(
+    state: RankingState, context: UserContext, candidates: Candidates, query: Query, trace: Trace
+) -> Placed:
+    """⑨: who stands where, and by what chance. Measuring what dials cost calls this function."""
+    if (state.rules.loaded or state.popularity_push) and PUSH not in query.without:
+        with trace.stage(PUSH, len(candidates)) as out:
+            candidates, meant = push(state, context, candidates, query)
+            out.append(meant)
+    with trace.stage(DIVERSITY, len(candidates)) as out:
+        placed = Placed.by_score(diversify(state, context, candidates, query))
+        out.append(len(placed.candidates))
+    if state.rules.loaded and PINS not in query.without:
+        with trace.stage(PINS, len(placed.candidates)) as out:
+            allowed = allowed_items(state, context, query)[0]
+            pins = state.rules.pins(allowed, query.surface, context.now)
+            placed, pinned = pin(pins, placed.candidates, candidates, query.size)
+            out += [len(placed.candidates), pinned]
+    if state.exploration and not query.only_sources and EXPLORATION not in query.without:
+        with trace.stage(EXPLORATION, len(placed.candidates)) as out:
+            placed = explore(state, placed, candidates, np.random.default_rng(query.seed))
+            out.append({"given by chance": placed.marks.count(EXPLORED)})
+    return placed
+
+
 def search(query: Query) -> Slate:
     """Answer a search: ③ finds by words and by meaning, then the same path as any request."""
     catalog = Catalog.objects.get(slug=query.catalog_slug)
@@ -122,6 +145,7 @@ def search_with(
         rows, relevance, total = find(query.text, catalog, state.items, encoder, vector)
         allowed = allowed_items(state, _nobody(context), query)[0][rows]
         candidates, relevance = empty_candidates(rows[allowed]), relevance[allowed]
+        total = total if query.filter is None else len(candidates)
         out.append(len(candidates))
     with trace.stage("ranker", len(candidates)):  # ⑤ ⑥
         if len(context.rows):
@@ -131,7 +155,11 @@ def search_with(
         candidates.scores = (1 - PERSONAL_SHARE) * relevance + PERSONAL_SHARE * personal
     best_first = candidates.keep(np.argsort(-candidates.scores, kind="stable"))
     unique = drop_near_duplicates(state, context, best_first, SAME_TEXT)  # ⑦
-    chosen = unique.keep(np.arange(min(query.size, len(unique))))
+    if state.rules.loaded and PUSH not in query.without:
+        with trace.stage(PUSH, len(unique)) as out:  # ⑨
+            unique, meant = push(state, context, unique, query)
+            out.append(meant)
+    chosen = Placed.by_score(unique.keep(np.arange(min(query.size, len(unique)))))
     return _finish(query, catalog, state, context, chosen, trace, total)  # ⑩
 
 
@@ -153,25 +181,27 @@ def _finish(
     catalog: Catalog,
     state: RankingState,
     context: UserContext,
-    chosen: Candidates,
+    placed: Placed,
     trace: Trace,
     total: int,
 ) -> Slate:
     """⑩ Name the reasons, write the slate log, answer."""
+    chosen = placed.candidates
     because = explain.closest_recent(state, context, chosen.rows)
     wanted = [int(state.items.ids[row]) for row in because if row >= 0]
     titles = dict(Item.objects.filter(pk__in=wanted).values_list("pk", "title")) if wanted else {}
     own = context.rows[context.weights > 0]
     items = []
     for place, row in enumerate(chosen.rows):
-        sources = explain.sources_of(chosen, place)
+        mark = placed.marks[place]
+        sources = ((mark,) if mark else ()) + explain.sources_of(chosen, place)
         title = titles.get(int(state.items.ids[because[place]]), "") if because[place] >= 0 else ""
         items.append(
             SlateItem(
                 item_id=int(state.items.ids[row]),
                 position=place,
                 score=round(float(chosen.scores[place]), 6),
-                propensity=1.0,  # nothing is drawn by chance
+                propensity=round(float(placed.propensities[place]), 9),
                 sources=sources,
                 reason=explain.reason(sources, title, int((own == row).sum())),
             )

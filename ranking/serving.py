@@ -37,6 +37,7 @@ from ranking.rankers.gbdt import GbdtRanker
 from ranking.rankers.leads import Leads
 from ranking.rankers.network import NetworkConfig, NetworkRanker
 from ranking.repurchase import Repurchase
+from ranking.rules import Rules
 from ranking.sources import union
 from ranking.state import RankingState, recipe_of, usual_recipes
 from ranking.types import DAY, FloatArray, IntArray
@@ -66,6 +67,7 @@ class _Slot:
     state: RankingState | None = None
     encoder: EncoderVersion | None = None
     items_version: int = -1
+    rules_version: int = -1
     refused: str | None = None  # a bundle id that could not be opened
     failed: str | None = None  # a bundle id that could be opened, but not loaded
     counted_at: float = 0.0  # monotonic seconds
@@ -101,7 +103,12 @@ def challenging(catalog: Catalog) -> tuple[RankingState, EncoderVersion | None]:
     """
     with _slots_lock:
         live = _slots[catalog.pk]
-        begin = _Slot(state=live.state, encoder=live.encoder, items_version=live.items_version)
+        begin = _Slot(
+            state=live.state,
+            encoder=live.encoder,
+            items_version=live.items_version,
+            rules_version=live.rules_version,
+        )
         slot = _challengers.setdefault(catalog.pk, begin)
     as_live = copy.copy(catalog)
     as_live.live_bundle = catalog.challenger_bundle
@@ -127,8 +134,13 @@ def load_state(
     encoder = encoder_of(bundle, catalog)
     known = items[0] if items and items[1] == encoder else ItemIndex.load(catalog, encoder)
     state = state_from_bundle(bundle, known, catalog)
-    popularity = _count(catalog, state.popularity, known)
-    return replace(state, popularity=popularity, lenders=_lenders(catalog, encoder)), encoder
+    state = replace(
+        state,
+        popularity=_count(catalog, state.popularity, known),
+        lenders=_lenders(catalog, encoder),
+        rules=Rules.load(catalog, known),
+    )
+    return state, encoder
 
 
 def _keep_fresh(catalog: Catalog, slot: _Slot) -> None:
@@ -193,7 +205,8 @@ def _is_old(catalog: Catalog, slot: _Slot) -> bool:
     swap = catalog.live_bundle not in (slot.state.bundle_id, slot.refused)
     now = time.monotonic()
     items = slot.items_version != catalog.items_version and now >= slot.not_before
-    return swap or items or now - slot.counted_at > POPULARITY_EVERY
+    rules = slot.rules_version != catalog.rules_version and now >= slot.not_before
+    return swap or items or rules or now - slot.counted_at > POPULARITY_EVERY
 
 
 def _refresh_beside(catalog: Catalog, slot: _Slot) -> None:
@@ -215,8 +228,10 @@ def _refresh(catalog: Catalog, slot: _Slot) -> None:
     began = time.monotonic()
     old = slot.state
     same_items = old is not None and slot.items_version == catalog.items_version
-    if same_items and old is not None and catalog.live_bundle in (old.bundle_id, slot.refused):
-        state = replace(old, **_dials(catalog))  # only time has passed
+    same_weights = old is not None and old.event_values == _dials(catalog)["event_values"]
+    same_bundle = old is not None and catalog.live_bundle in (old.bundle_id, slot.refused)
+    if old is not None and same_items and same_bundle and same_weights:
+        state = with_dials(old, catalog)  # only time has passed, or a dial was turned
     else:
         bundle = _open(catalog, slot, old)
         encoder = encoder_of(bundle, catalog)
@@ -233,8 +248,9 @@ def _refresh(catalog: Catalog, slot: _Slot) -> None:
         state,
         popularity=_count(catalog, state.popularity, state.items),
         lenders=_lenders(catalog, slot.encoder),
+        rules=Rules.load(catalog, state.items),
     )
-    slot.items_version = catalog.items_version
+    slot.items_version, slot.rules_version = catalog.items_version, catalog.rules_version
     slot.counted_at = time.monotonic()
     slot.not_before = slot.counted_at + REST * (slot.counted_at - began)
 
@@ -292,6 +308,16 @@ class _Dials(TypedDict):
     repeat_consumption: bool
     item_half_life_days: float | None
     diversity: float
+    popularity_push: float
+    exploration: float
+
+
+def with_dials(state: RankingState, catalog: Catalog) -> RankingState:
+    """The same models by the weights and dials of this catalog, which need not be saved."""
+    dials, ranker = _dials(catalog), state.ranker
+    if isinstance(ranker, Ensemble):
+        ranker = ranker.revalued(dials["event_values"])
+    return replace(state, ranker=ranker, **dials)
 
 
 def _dials(catalog: Catalog) -> _Dials:
@@ -301,6 +327,8 @@ def _dials(catalog: Catalog) -> _Dials:
         "repeat_consumption": catalog.repeat_consumption,
         "item_half_life_days": catalog.item_half_life_days,
         "diversity": catalog.diversity,
+        "popularity_push": catalog.popularity_push,
+        "exploration": catalog.exploration,
     }
 
 
@@ -318,7 +346,7 @@ def state_from_bundle(bundle: Bundle, items: ItemIndex, catalog: Catalog) -> Ran
     tower = load_tower(bundle)
     tower_items = _tower_items(tower, items, place)
     recipes = bundle.meta.parameters.get("recipes", {})  # none in bundles of before they were tuned
-    return RankingState(
+    state = RankingState(
         items,
         Popularity(counts, float(bundle.meta.parameters["as_of"])),
         repurchase,
@@ -335,6 +363,7 @@ def state_from_bundle(bundle: Bundle, items: ItemIndex, catalog: Catalog) -> Ran
         bundle_id=bundle.id,
         **_dials(catalog),
     )
+    return with_dials(state, catalog)
 
 
 def _neighbours(

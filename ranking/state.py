@@ -14,6 +14,7 @@ from ranking.popularity import Popularity
 from ranking.rankers.ensemble import Ranker
 from ranking.rankers.leads import UNTRIED, Leads
 from ranking.repurchase import Repurchase
+from ranking.rules import Rules
 from ranking.types import FloatArray, InteractionLog
 from ranking.user_tower import UserTower
 
@@ -45,6 +46,9 @@ class RankingState:
     repeat_consumption: bool
     item_half_life_days: float | None
     diversity: float  # λ of MMR
+    popularity_push: float = 0.0  # towards what is popular (1) or away from it (−1)
+    exploration: float = 0.0  # ε: share of places given by chance
+    rules: Rules = field(default_factory=Rules)  # none while training: it measures the models
     event_values: tuple[float, ...] = ()  # the catalog's weight of each interaction type, by code
     recipes: dict[str, Recipe] = field(default_factory=usual_recipes)
     neighbours: dict[str, Neighbours] = field(default_factory=dict)  # by source, as the recipes

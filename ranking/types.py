@@ -7,6 +7,8 @@ from datetime import datetime
 import numpy as np
 from numpy.typing import NDArray
 
+from catalog.item_filter import Filter
+
 IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float32]
 DAY = 86_400.0  # seconds; all moments are seconds since the epoch
@@ -24,12 +26,14 @@ class Query:
     text: str = ""  # what was typed; '' unless this is a search
     anchor_item_id: int | None = None  # "similar to this one"
     category: str = ""  # only this category and below
+    filter: Filter | None = None  # only the items that it means
     exclude: tuple[int, ...] = ()  # item ids that must not come back: already on the page
     device: str = ""  # phone, desktop, …
     only_sources: tuple[str, ...] = ()  # () = all; e.g. ("popular",) for a "popular now" shelf
     without: tuple[str, ...] = ()  # sources and stages that are left out, to see what they do
     now: datetime | None = None  # None = the clock; tests and replays set it
     log: bool = True
+    seed: int | None = None  # of what is left to chance; None = by chance
 
 
 @dataclass(frozen=True)
@@ -106,6 +110,16 @@ class Candidates:
             self.source_names,
             self.scores[mask] if len(self.scores) else self.scores,
             self.features[mask] if len(self.features) else self.features,
+        )
+
+    def joined(self, more: "Candidates") -> "Candidates":
+        """These, then those; features, which no later stage reads, are let go."""
+        return Candidates(
+            np.concatenate([self.rows, more.rows]),
+            np.concatenate([self.source_scores, more.source_scores]),
+            np.concatenate([self.source_ranks, more.source_ranks]),
+            self.source_names,
+            np.concatenate([self.scores, more.scores]),
         )
 
 

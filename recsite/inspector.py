@@ -19,7 +19,10 @@ STAGE_WORDS = {
     "ranker": "How likely each one is to please",
     "near-duplicates": "Of things that say the same, the best stays",
     "personal model": "The head in this person’s own order",
+    "push": "Boosts, burials and the popularity dial move items",
     "diversity": "Variety among neighbours",
+    "pins": "Pinned items take their places",
+    "exploration": "Some places go by chance to items that few people pick yet",
 }
 RETRIEVAL = ("sources", "query")  # the stages that find candidates
 

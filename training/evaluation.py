@@ -216,7 +216,7 @@ def evaluate_catalog(
     catalog = handle.catalog
     fit_seconds, bundle = 0.0, ""
     if catalog.live_bundle and split_name == "time" and not fresh and not encoder:
-        state, log, split = _live(catalog)
+        state, log, split = live_state(catalog)
         bundle = catalog.live_bundle
     else:
         items, log, split = prepare(handle, split_name, encoder)
@@ -271,7 +271,7 @@ def ablate_catalog(
     return ablate(handle, state, log, split, limits.ranker)
 
 
-def _live(catalog: Catalog) -> tuple[RankingState, InteractionLog, Split]:
+def live_state(catalog: Catalog) -> tuple[RankingState, InteractionLog, Split]:
     """The live bundle, and what it was measured on when it was trained."""
     bundle = open_bundle(catalog.live_bundle, catalog.slug)
     items = ItemIndex.load(catalog, encoder_of(bundle, catalog))

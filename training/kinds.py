@@ -2,6 +2,7 @@
 
 from catalog.models import Catalog
 from ranking.bundle import open_bundle
+from training.dial_costs import WHAT
 from training.encode import encode
 from training.encoders import served_encoder
 from training.errors import TrainingFault
@@ -9,6 +10,7 @@ from training.execute import Kinds
 from training.finetune import finetune
 from training.handle import RunHandle
 from training.leases import fenced
+from training.measure_dials import measure_dials
 from training.measures import evaluate_run
 from training.models import ModelVersion, TrainingRun
 from training.pretrain import pretrain
@@ -52,10 +54,18 @@ def encode_and_record(handle: RunHandle) -> None:
     handle.record(encoder=version.digest)
 
 
+def evaluate(handle: RunHandle) -> None:
+    """Measure the pipeline beside baselines or, where it is asked, what the dials cost."""
+    if handle.parameters.get("what") == WHAT:
+        measure_dials(handle)
+    else:
+        evaluate_run(handle)
+
+
 KINDS: Kinds = {
     TrainingRun.Kind.TRAIN: train_and_register,
     TrainingRun.Kind.ENCODE: encode_and_record,
-    TrainingRun.Kind.EVALUATE: evaluate_run,
+    TrainingRun.Kind.EVALUATE: evaluate,
     TrainingRun.Kind.PRETRAIN: pretrain,
     TrainingRun.Kind.FINETUNE: finetune,
     TrainingRun.Kind.QUANTIZE: quantize,

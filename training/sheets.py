@@ -7,6 +7,7 @@ Nothing here imports torch.
 from typing import Any
 
 from catalog.models import Catalog
+from training.dial_costs import WHAT
 from training.models import Evaluation, TrainingRun
 from training.parameters import Choices, Parameter, Sheet
 from training.refresh import encoder_settings
@@ -178,10 +179,14 @@ SHEETS: dict[str, Sheet] = {
             Parameter(
                 "what",
                 "Question",
-                "The last three fit a pipeline for it, and are drawn on the page of the models.",
+                "History, cold start and transfer fit a pipeline for it; the models’ page draws them.",
                 str,
                 "",
-                choices=(("", "How good, beside baselines"), *Evaluation.Kind.choices),
+                choices=(
+                    ("", "How good, beside baselines"),
+                    *Evaluation.Kind.choices,
+                    (WHAT, "What the dials cost"),
+                ),
             ),
             SPLIT,
             Parameter(

@@ -20,6 +20,7 @@ from catalog.models.items import (
     OfferQuerySet,
 )
 from catalog.models.people import Follow, Role, User
+from catalog.models.rules import Rule, RuleQuerySet
 
 __all__ = [
     "EVENT_WEIGHTS",
@@ -41,6 +42,8 @@ __all__ = [
     "Offer",
     "OfferQuerySet",
     "Role",
+    "Rule",
+    "RuleQuerySet",
     "SlateLog",
     "User",
 ]

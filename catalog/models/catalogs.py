@@ -60,6 +60,10 @@ class Catalog(models.Model):
     event_weights = models.JSONField(default=dict)  # interaction type → weight, negatives allowed
     item_half_life_days = models.FloatField(null=True, blank=True)  # how fast an item ages
     diversity = models.FloatField(default=0.1)  # λ of MMR: 0 = by score alone, 1 = by novelty alone
+    # Towards what is popular (1), or away from it (−1).
+    popularity_push = models.FloatField(default=0.0, db_default=0.0)
+    # Share of places that chance gives to items that few people pick yet.
+    exploration = models.FloatField(default=0.0, db_default=0.0)
     is_simulated = models.BooleanField(default=False)  # its people are made up; pages say so
     # Other catalogs whose interactions may help here while little is known of a person. None by
     # default: that somebody did something there is told here by what is recommended.
@@ -78,6 +82,8 @@ class Catalog(models.Model):
     gate_limits = models.JSONField(default=dict, blank=True)  # those that differ: training/gate.py
     # Bumped when items or vectors change, so that every process refreshes its index.
     items_version = models.BigIntegerField(default=0)
+    # Bumped when rules, weights or dials change, so that every process reads them again.
+    rules_version = models.BigIntegerField(default=0, db_default=0)
     created_at = models.DateTimeField(auto_now_add=True)
 
     objects = CatalogQuerySet.as_manager()
@@ -94,6 +100,11 @@ class Catalog(models.Model):
                 condition=Q(challenger_share=0)
                 | (Q(challenger_share__lt=100) & ~Q(challenger_bundle="")),
                 name="catalog_challenger_share_0_99",
+            ),
+            models.CheckConstraint(
+                condition=Q(popularity_push__gte=-1, popularity_push__lte=1)
+                & Q(exploration__gte=0, exploration__lte=0.5),
+                name="catalog_dials_in_range",
             ),
         ]
 
@@ -115,6 +126,10 @@ class Catalog(models.Model):
             pk=self.pk, challenger_bundle=bundle_id, challenger_share__gt=0
         )
         on_its_way.update(challenger_share=0, challenger_fault=fault)
+
+    def touch_rules(self) -> None:
+        """Tell every serving process that rules, weights or dials of this catalog changed."""
+        Catalog.objects.filter(pk=self.pk).update(rules_version=F("rules_version") + 1)
 
 
 class ApiKey(models.Model):

@@ -4,13 +4,14 @@ What is summed is the order that each ranker gives, not its scores: those of tre
 and the probabilities of a network have no common scale.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 
 from ranking.rankers.examples import Rows
+from ranking.rankers.network import NetworkRanker
 from ranking.types import FloatArray
 
 
@@ -35,6 +36,14 @@ class Ensemble:
             for name, share in self.shares.items()
         ]
         return np.asarray(np.sum(parts, axis=0), dtype=np.float32)
+
+    def revalued(self, values: Sequence[float]) -> "Ensemble":
+        """The same rankers, their heads worth these weights; trees learned with theirs and stay."""
+        members = {
+            name: one.revalued(values) if isinstance(one, NetworkRanker) else one
+            for name, one in self.members.items()
+        }
+        return Ensemble(members, self.shares)
 
 
 def by_rank(scores: FloatArray) -> FloatArray:

@@ -1,5 +1,7 @@
 """⑥ The networks among the rankers, from feature rows to scores: FM and DCN."""
 
+import copy
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -97,6 +99,12 @@ class NetworkRanker:
             torch.tensor([len(rows.history)]),
         )[0]  # (N, heads)
         return np.asarray((torch.sigmoid(logits) @ self._values).numpy(), dtype=np.float32)
+
+    def revalued(self, values: Sequence[float]) -> "NetworkRanker":
+        """The same network, its heads worth the new weights of interaction types, by code."""
+        other = copy.copy(self)
+        other._values = torch.tensor([values[code] for code in self.network.config.types])
+        return other
 
     def save(self, path: Path) -> None:
         """Write the weights as safetensors; the configuration goes into the bundle's meta.json."""

@@ -6,10 +6,13 @@ from collections.abc import Iterator, Mapping
 from typing import IO, Any, NoReturn, TypeVar
 
 from django.conf import settings
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.parsers import BaseParser
 from rest_framework.request import Request
 
+from catalog.item_filter import FilterError, parse
 from recsite.api.problems import BodyTooLarge, InvalidBody, InvalidParameter
 
 Checked = TypeVar("Checked", bound=serializers.Serializer[Any])
@@ -78,6 +81,22 @@ def _refuse_unstorable(body: object) -> None:
         for part in reversed(path):
             detail = {part.encode("utf-8", "replace").decode(): detail}
         raise InvalidBody(detail)
+
+
+@extend_schema_field(OpenApiTypes.STR)
+class FilterField(serializers.CharField):
+    """Which items, in the grammar of catalog/item_filter.py; the fault says where it stands."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        told = 'Only items that fit, such as `price < 5 and category = "Dairy"`.'
+        super().__init__(help_text=told, **kwargs)
+
+    def to_internal_value(self, data: Any) -> Any:
+        """The parsed filter. Errors: ValidationError with the position."""
+        try:
+            return parse(super().to_internal_value(data))
+        except FilterError as fault:
+            raise serializers.ValidationError(str(fault)) from fault
 
 
 class StrictSerializer(serializers.Serializer[Any]):

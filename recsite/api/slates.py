@@ -14,7 +14,7 @@ from ranking.types import Query, Slate
 from recsite.api.interactions import find_user
 from recsite.api.items import ItemView, find_item, item_view
 from recsite.api.keys import catalog_of
-from recsite.api.parsing import StrictSerializer, read_query
+from recsite.api.parsing import FilterField, StrictSerializer, read_query
 from recsite.api.schema import PROBLEMS
 
 MOST_IN_A_SLATE = 100
@@ -31,6 +31,7 @@ class RecommendationQuery(StrictSerializer):
     item_id = serializers.CharField(required=False, help_text="Items that go with this one.")
     n = serializers.IntegerField(min_value=1, max_value=MOST_IN_A_SLATE, default=10)
     category = serializers.CharField(required=False, help_text="This category and those below.")
+    filter = FilterField(required=False)
     exclude = serializers.ListField(
         child=serializers.CharField(),
         required=False,
@@ -55,6 +56,7 @@ class SearchQuery(StrictSerializer):
     n = serializers.IntegerField(min_value=1, max_value=MOST_IN_A_SLATE, default=20)
     offset = serializers.IntegerField(min_value=0, default=0, help_text="How many to skip.")
     category = serializers.CharField(required=False, help_text="This category and those below.")
+    filter = FilterField(required=False)
     device = serializers.SlugField(max_length=32, required=False, help_text="phone, desktop …")
     expand = serializers.ChoiceField(choices=["item"], required=False)
 
@@ -115,6 +117,7 @@ def recommendations(request: Request) -> Response:
         size=wanted["n"],
         anchor_item_id=find_item(catalog, wanted["item_id"]).pk if "item_id" in wanted else None,
         category=wanted.get("category", ""),
+        filter=wanted.get("filter"),
         exclude=_exclude(catalog, wanted.get("exclude", [])),
         device=wanted.get("device", ""),
     )
@@ -142,6 +145,7 @@ def search(request: Request) -> Response:
         size=end,
         text=wanted["q"],
         category=wanted.get("category", ""),
+        filter=wanted.get("filter"),
         device=wanted.get("device", ""),
     )
     slate = pipeline.search(query)

@@ -27,4 +27,11 @@
     const box = log();
     if (box && fromTop !== null) box.scrollTop = fromTop - (box.scrollHeight - box.clientHeight);
   });
+
+  // A slider tells its number while it moves; htmx asks for the preview a moment later.
+  document.addEventListener("input", ({ target }) => {
+    if (!target.matches("input[type=range]")) return;
+    const told = document.querySelector(`output[for="${target.id}"]`);
+    if (told) told.textContent = String(Number(target.value));
+  });
 })();

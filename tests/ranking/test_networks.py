@@ -83,6 +83,16 @@ def test_a_candidate_is_worth_the_weighted_sum_of_its_probabilities() -> None:
     assert scored.tolist() == pytest.approx([1.0 * 0.5 - 1.0 * 0.75])
 
 
+def test_other_weights_of_the_heads_change_what_it_is_worth_and_not_the_network() -> None:
+    network = RankingNetwork(config("fm"))
+    for parameter in network.parameters():
+        parameter.data.zero_()
+    ranker = NetworkRanker(network, NAMES, VECTORS)
+    other = Ensemble({"fm": ranker}, {"fm": 1.0}).revalued([0.5, *[9.0] * 6, -2.0]).members["fm"]
+    assert other.score(rows([1, 2, 3])).tolist() == pytest.approx([0.5 * 0.5 - 2.0 * 0.5])
+    assert ranker.score(rows([1, 2, 3])).tolist() == pytest.approx([0.0])
+
+
 @pytest.mark.parametrize("kind", ["fm", "dcn"])
 def test_saved_and_loaded_a_network_scores_alike(kind: str, tmp_path: Path) -> None:
     settings = config(kind, vector_size=4 if kind == "dcn" else 0)

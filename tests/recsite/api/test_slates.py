@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from catalog.item_filter import parse
 from catalog.models import Item, SlateLog, User
 from tests.recsite.api.program import Program, assert_problem
 from tests.recsite.ranking_stub import RankingStub
@@ -57,6 +58,20 @@ def test_search_pages(program: Program, items: list[Item], ranking: RankingStub)
     assert [row["position"] for row in second["items"]] == [3, 4]
     assert second["next_offset"] is None
     assert program.get("search", q="coffee").json()["items"] == []
+
+
+def test_a_filter(program: Program, items: list[Item], ranking: RankingStub) -> None:
+    program.get("recommendations", filter='category = "Tea" and price < 5')
+    program.get("search", q="tea", filter="on_offer")
+    assert [query.filter for query in ranking.queries] == [
+        parse('category = "Tea" and price < 5'),
+        parse("on_offer"),
+    ]
+    problem = assert_problem(program.get("search", q="tea", filter="price <"), 422, "filter")
+    assert problem["detail"] == (
+        "filter: Character 8: expected a number such as 4.99, found the end."
+    )
+    assert_problem(program.get("recommendations", filter="prize < 5"), 422, "filter")
 
 
 def test_a_slate_costs_few_queries(

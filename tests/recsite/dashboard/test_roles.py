@@ -57,6 +57,15 @@ NEEDS = {  # route → the role to see it, the role to send its form
     "rollout-stop": (OPERATOR, OPERATOR),
     "gate-limits": (VIEWER, ADMIN),
     "delete-model": (VIEWER, ADMIN),
+    "all-rules": (VIEWER, VIEWER),
+    "rules": (VIEWER, VIEWER),
+    "rule-add": (ADMIN, ADMIN),
+    "rule-check": (VIEWER, VIEWER),
+    "rule-switch": (ADMIN, ADMIN),
+    "rule-remove": (ADMIN, ADMIN),
+    "weights": (VIEWER, ADMIN),
+    "dials": (VIEWER, ADMIN),
+    "measure-dials": (OPERATOR, OPERATOR),
     "schedules": (VIEWER, VIEWER),
     "schedule-add": (ADMIN, ADMIN),
     "schedule": (ADMIN, ADMIN),
@@ -75,6 +84,7 @@ EXAMPLES = {
     "run_id": uuid.UUID(int=1),
     "bundle_id": "x",
     "schedule_id": 1,
+    "rule_id": 1,
     "kind": "",
 }
 
