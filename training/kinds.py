@@ -2,6 +2,7 @@
 
 from catalog.models import Catalog
 from ranking.bundle import open_bundle
+from training.distill import distill
 from training.encode import encode
 from training.encoders import served_encoder
 from training.errors import TrainingFault
@@ -60,4 +61,5 @@ KINDS: Kinds = {
     TrainingRun.Kind.FINETUNE: finetune,
     TrainingRun.Kind.QUANTIZE: quantize,
     TrainingRun.Kind.TUNE: tune,
+    TrainingRun.Kind.DISTILL: distill,
 }
