@@ -14,25 +14,28 @@ from the teacher that has not seen its labels.
 import shutil
 import time
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from safetensors.numpy import load_file, save_file
 
+from catalog.models import Catalog
 from ranking.bundle import Bundle, open_bundle, write_bundle
 from ranking.device import one_thread
+from ranking.item_index import ItemIndex
 from ranking.personalizer import DESIGNS, NO_TOKEN, Personalizer
-from ranking.rankers.gbdt import GbdtConfig
 from ranking.serving import rows_in_tower
 from ranking.state import RankingState
 from ranking.types import IntArray, InteractionLog
 from training.course import Course, visitors
+from training.distill_config import TEACHER, Distillation
 from training.distill_measure import Compared, Measured, compare, table
 from training.encoders import refuse_leak
 from training.errors import TrainingFault
 from training.evaluation import evaluate_state, live_pipeline, prepare
 from training.fit import Limits, fit_sources
-from training.fit_network import NetworkTraining
+from training.fit_leads import fit_leads
 from training.fit_personal import (
     LEAST_REQUESTS,
     PersonalTraining,
@@ -40,64 +43,21 @@ from training.fit_personal import (
     designs,
     heads_of,
 )
-from training.fit_ranker import RankerLimits, choose_trust, compare_rankers, examples_of
+from training.fit_ranker import RankerLimits, compare_rankers, examples_of
 from training.handle import RunHandle
 from training.learned import from_parameters
 from training.leases import fenced
 from training.registry import register
+from training.rehearsal import tried
 from training.report import by_name
 from training.report import table as table_of_evaluation
 from training.splits import Split
 from training.students import Students
-from training.teacher import Teacher, TeacherShape, cross_encoder_verdicts
-from training.text_training import TextTraining
+from training.teacher import Teacher, cross_encoder_verdicts
+from training.text_config import TextTraining
 from training.words import Words, words_of
 
-TEACHER = TextTraining(steps=80, learning_rate=2e-4, batch=8, every=20, patience=2)
 PERSONALIZER = "personalizer.safetensors"
-LEAST = {
-    "groups": 2,
-    "candidates": 2,
-    "depth": 10,
-    "layers": 1,
-    "members": 1,
-    "personal_epochs": 1,
-    "tower_steps": 1,
-}
-
-
-@dataclass(frozen=True)
-class Distillation:
-    """What is taught, by whom; how the teacher learns, says TextTraining (its batch: heads)."""
-
-    requests: int = 1_000  # of the validation fold, at most
-    unlabelled: int = 400  # heads of people who did not come in it, at most
-    groups: int = 2  # of people, each ordered by what the others taught
-    history: int = TeacherShape.history
-    max_tokens: int = TeacherShape.max_tokens
-    layers: int = TeacherShape.layers
-    candidates: int = TeacherShape.candidates
-    depth: int = TeacherShape.depth
-    members: int = 3  # personal models of an ensemble
-    design: str = "tokens"  # of the personal model
-    personal_epochs: int = PersonalTraining.epochs
-    alpha: float = 0.5  # how far the teacher is listened to, and how far (1 − α) the labels
-    temperature: float = 2.0
-    tower_steps: int = 100
-    tower_rate: float = 1e-4
-    epochs: int = 0  # of a tower that is fitted for measuring; 0: by the size of the log
-    rounds: int = GbdtConfig.rounds  # trees, at most
-    network_epochs: int = NetworkTraining.epochs  # 0: trees only
-    evaluate_people: int = 0  # of the new model's evaluation, at most; 0: all
-
-    def __post_init__(self) -> None:
-        for name, least in LEAST.items():
-            if getattr(self, name) < least:
-                raise ValueError(f"{name} must be {least} or more")
-        if self.design not in DESIGNS:
-            raise ValueError(f"design must be {', '.join(DESIGNS)}")
-        if not 0 <= self.alpha <= 1 or self.temperature <= 0:
-            raise ValueError("alpha must be 0 to 1, temperature more than 0")
 
 
 @dataclass(frozen=True)
@@ -123,6 +83,8 @@ def distill(handle: RunHandle) -> None:
         An unknown parameter, no live model, or too little feedback; says what to do.
     """
     wanted, training, told = from_parameters(handle.parameters, Distillation(), TEACHER)
+    if wanted.design not in DESIGNS:
+        raise TrainingFault(f"There is no design {wanted.design!r}; say {', '.join(DESIGNS)}.")
     with handle.part(0.0, 0.3):
         ground = _ground(handle, wanted, told)
     with handle.part(0.3, 0.4):
@@ -130,12 +92,9 @@ def distill(handle: RunHandle) -> None:
     with one_thread():
         course = _course(handle, then, ground, wanted)
     students = _students(handle, then, ground, course, wanted)
-    shape = TeacherShape(
-        wanted.history, wanted.max_tokens, wanted.layers, wanted.candidates, wanted.depth
-    )
-    judged = cross_encoder_verdicts(handle, course, then.items, shape, training)
+    judged = cross_encoder_verdicts(handle, course, then.items, wanted, training)
     with handle.part(0.75, 0.85), one_thread():
-        slow = Teacher(then.items, shape)  # one that has learned takes as long
+        slow = Teacher(then.items, wanted)  # one that has learned takes as long
         compared = compare(students, judged, slow, wanted.members)
         people = course.heads.people()
         _tell(handle, compared, people)
@@ -232,8 +191,7 @@ def _rankers(handle: RunHandle, ground: Ground, wanted: Distillation) -> Ranking
         then = replace(then, ranker=learned.ensemble)
         if ground.live is not None:
             return then
-        trusted_after = choose_trust(handle, then, log, split, learned.ensemble)
-        return replace(then, trusted_after=trusted_after)
+        return replace(then, leads=fit_leads(handle, then, log, split.valid, learned.ensemble))
 
 
 def _course(handle: RunHandle, then: RankingState, ground: Ground, wanted: Distillation) -> Course:
@@ -283,32 +241,49 @@ def _publish(
     words: Words,
     facts: dict[str, Any],
 ) -> None:
-    """Register the live model with this student in it, measured on the test as it was."""
+    """Register the live model with this student in it, measured on the test beside the live one."""
     handle.stage("evaluating", 0.85)
     state = replace(ground.sources, personalizer=student)
-    most = facts["evaluate_people"] or None
-    result = evaluate_state(state, ground.log, ground.split, handle.check, most, handle.seed)
+    result = evaluate_state(
+        state,
+        ground.log,
+        ground.split,
+        handle.check,
+        facts["evaluate_people"] or None,
+        handle.seed,
+        live=ground.sources,
+    )
     for line in table_of_evaluation(result):
         handle.log(line)
     handle.stage("writing the bundle", 0.97)
     folder = handle.folder / "bundle"
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    for name in live.meta.digests:
-        shutil.copyfile(live.file(name), folder / name)
-    tables = load_file(live.file("tables.safetensors"))
-    place = state.items.rows_of(tables["item_ids"])  # −1 = gone since it was trained
-    tables["words"] = np.where(place[:, None] >= 0, words.rows[place], np.int32(NO_TOKEN))
-    save_file(tables, folder / "tables.safetensors")
-    student.save(folder / PERSONALIZER)
+    _write(folder, live, state.items, student, words)
     parameters = live.meta.parameters | {
         "personalizer": asdict(student.network.config),
         "distilled": {"from": live.id, "seed": handle.seed, **facts},
         "trained_at": time.time(),
     }
-    meta = replace(live.meta, parameters=parameters, metrics=by_name(result), created_at="")
+    metrics = by_name(result, live.id)
+    meta = replace(live.meta, parameters=parameters, metrics=metrics, created_at="")
     bundle_id = write_bundle(folder, meta)
+    catalog = Catalog.objects.get(pk=handle.catalog.pk)  # it may have changed since the run began
+    metrics["rehearsal"] = tried(catalog, bundle_id, catalog.live_bundle)
     handle.check()
     with fenced(handle.lease) as run:
-        register(run, bundle_id, meta.metrics)
-    handle.log(f"Registered {bundle_id}: {live.id} with {facts['student']}.")
+        register(run, bundle_id, metrics)
+    handle.log(f"Registered {bundle_id}: {live.id} with the {facts['student']}.")
+
+
+def _write(
+    folder: Path, live: Bundle, items: ItemIndex, student: Personalizer, words: Words
+) -> None:
+    """The live bundle's files, with this student and the words that it reads."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    for name in live.meta.digests:
+        shutil.copyfile(live.file(name), folder / name)
+    tables = load_file(live.file("tables.safetensors"))
+    place = items.rows_of(tables["item_ids"])  # −1 = gone since it was trained
+    tables["words"] = np.where(place[:, None] >= 0, words.rows[place], np.int32(NO_TOKEN))
+    save_file(tables, folder / "tables.safetensors")
+    student.save(folder / PERSONALIZER)

@@ -15,7 +15,7 @@ from training.fit_personal import HeadBatch, Loss, PersonalTraining, fit_design
 from training.handle import RunHandle
 from training.losses import listwise, softened
 from training.splits import BoolArray, context_of
-from training.text_training import TextTraining
+from training.text_config import TextTraining
 from training.tower_student import Taught, TowerOrder, fit_tower_student
 from training.words import Words
 

@@ -6,8 +6,6 @@ ranker's order as a prior: logit = α · −log(1 + place) + w · state. It read
 is far too slow to serve: training/distill.py lets the models that are served learn from it.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -21,28 +19,19 @@ from ranking.rankers.examples import Examples, Rows
 from ranking.text_model import TextModel, load_text_model, load_tokenizer
 from ranking.types import FloatArray, IntArray
 from training.course import Course, Verdicts
+from training.distill_config import TeacherShape
 from training.encoders import original_of
 from training.handle import RunHandle
 from training.losses import listwise
 from training.splits import BoolArray
-from training.text_training import TextTraining, learn, mixed_precision, places_of
+from training.text_config import TextTraining
+from training.text_training import learn, mixed_precision, places_of
 from training.variants import stack_of
 from training.words import texts_of
 
 HELD = 8  # one person in so many stops the teacher early
 AT_ONCE = 64  # pairs read together while scoring
 PART = (0.4, 0.35)  # of a run's progress: where teaching begins, and how long it is
-
-
-@dataclass(frozen=True)
-class TeacherShape:
-    """What a teacher reads, and what of it learns."""
-
-    history: int = 4  # picks whose titles it reads
-    max_tokens: int = 64  # of a pair; more is cut off
-    layers: int = 3  # of the encoder, from the top, that learn
-    candidates: int = 16  # of a head that it learns from, and that students learn of
-    depth: int = 50  # of a head that it orders where it is measured
 
 
 class CrossEncoder(nn.Module):

@@ -14,7 +14,8 @@ from ranking.types import FloatArray, IntArray, UserContext
 from ranking.user_tower import UserTower, all_item_vectors, gap_buckets, user_vector
 from training.handle import RunHandle
 from training.losses import softened
-from training.text_training import TextTraining, learn, places_of
+from training.text_config import TextTraining
+from training.text_training import learn, places_of
 
 HELD = 8  # one head in so many stops it early
 

@@ -174,7 +174,7 @@ def test_wrong_parameters_and_too_little_are_said_in_one_line(
         ({"speed": 3}, "There is no parameter speed; there are accumulate, alpha"),
         ({"groups": 1}, "groups must be 2 or more"),
         ({"alpha": 2}, "alpha must be 0 to 1"),
-        ({"design": "sideways"}, "design must be features, attention, tokens"),
+        ({"design": "sideways"}, "There is no design 'sideways'; say features, attention, tokens"),
         ({"split": "leave-last-0"}, "must leave out 1 to 50 picks"),
     )
     for parameters, said in asked:
