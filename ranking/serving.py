@@ -421,10 +421,19 @@ def _tower_items(tower: UserTower, items: ItemIndex, place: IntArray) -> FloatAr
     """Items as the tower sees them; None if the vectors are another encoder's. (N, d)"""
     if items.text_vectors.shape[1] != tower.config.vector_size:
         return None
-    rows = np.full(len(items), tower.config.item_count, dtype=np.int64)  # unknown: no id vector
+    rows = rows_in_tower(tower, place, len(items))
+    return all_item_vectors(tower, items.text_vectors, items.text_codes, rows)
+
+
+def rows_in_tower(tower: UserTower, place: IntArray, size: int) -> IntArray:
+    """Of each of `size` items the row of its id vector; `item_count` where it has none. (N,)
+
+    place (M,) the row today of each item that the tower was trained on, −1 = gone.
+    """
+    rows = np.full(size, tower.config.item_count, dtype=np.int64)  # unknown: no id vector
     here = place >= 0
     rows[place[here]] = np.flatnonzero(here)
-    return all_item_vectors(tower, items.text_vectors, items.text_codes, rows)
+    return rows
 
 
 def _count(catalog: Catalog, known: Popularity, items: ItemIndex) -> Popularity:

@@ -14,6 +14,7 @@ from statistics import median
 from typing import Any
 
 from catalog.models import Catalog, Interaction
+from training.distill_config import Distillation
 from training.models import RunState, TrainingRun
 from training.refresh import current_encoder
 from training.search_space import MOST_MINUTES, MOST_TRIALS, USUAL_TRIALS
@@ -32,6 +33,7 @@ SECONDS_A_STEP = {  # of 32 picks or texts, 128 for a projection: "Encoders that
     "projection": 60 / 3_000,
 }
 SECONDS_A_TRIAL = 147 / 100_000  # of a search, an interaction: "Searching for better settings"
+SECONDS_A_HEAD = 0.3  # of a distillation: "A cross-encoder as teacher"
 VARIANTS = 5  # of an encoder that is made smaller; each encodes the catalog
 GIB = 1024**3
 MEMORY = 1.0 * GIB  # of a process with torch and an encoder: the demo news
@@ -136,15 +138,24 @@ def usual_seconds(kind: str, size: Size, parameters: Mapping[str, Any]) -> float
             seconds = encoding + _search_seconds(number, parameters)
         case TrainingRun.Kind.EVALUATE if not _fits(parameters):
             seconds = SECONDS_A_MEASURE + SECONDS_A_MEASURED * number
+        case TrainingRun.Kind.DISTILL:
+            heads = float(parameters.get("requests", Distillation.requests))
+            seconds = encoding + _fit_seconds(number) + SECONDS_A_HEAD * heads
         case _:
-            fit = SECONDS_A_FIT + SECONDS_AN_INTERACTION * number
-            seconds = encoding + min(fit, SECONDS_AN_INTERACTION_OF_FEW * number)
+            seconds = encoding + _fit_seconds(number)
     return seconds + LEAST_SECONDS
+
+
+def _fit_seconds(interactions: int) -> float:
+    """Of a pipeline."""
+    fit = SECONDS_A_FIT + SECONDS_AN_INTERACTION * interactions
+    return min(fit, SECONDS_AN_INTERACTION_OF_FEW * interactions)
 
 
 def usual_memory(kind: str, size: Size) -> float:
     """By the measured rates alone; bytes."""
-    if kind in {TrainingRun.Kind.TRAIN, TrainingRun.Kind.EVALUATE}:
+    fitting = {TrainingRun.Kind.TRAIN, TrainingRun.Kind.EVALUATE, TrainingRun.Kind.DISTILL}
+    if kind in fitting:
         return MEMORY + MEMORY_AN_INTERACTION * size.interactions
     return MEMORY
 

@@ -39,7 +39,7 @@ from training.handle import RunHandle
 from training.impressions import read_impressions, with_impressions
 from training.report import LIVE, PIPELINE, Ranked, report
 from training.scoring import Scorer, padded, ranks_of, tower_scorer
-from training.snapshot import open_snapshot, read_log, take_snapshot
+from training.snapshot import open_snapshot, read_log, snapshot_of
 from training.splits import (
     QUERY,
     Moments,
@@ -216,7 +216,7 @@ def evaluate_catalog(
     catalog = handle.catalog
     fit_seconds, bundle = 0.0, ""
     if catalog.live_bundle and split_name == "time" and not fresh and not encoder:
-        state, log, split = live_state(catalog)
+        state, log, split = live_pipeline(catalog)
         bundle = catalog.live_bundle
     else:
         items, log, split = prepare(handle, split_name, encoder)
@@ -252,7 +252,7 @@ def prepare(
     with handle.part(0.0, 0.05):
         encode(handle, version)
     items = ItemIndex.load(handle.catalog, version)
-    snapshot = take_snapshot(handle.catalog)
+    snapshot = snapshot_of(handle)
     log = read_log(snapshot, items, handle.catalog)
     split = with_impressions(
         make_split(split_name, log, handle.catalog), log, read_impressions(snapshot, items)
@@ -271,7 +271,7 @@ def ablate_catalog(
     return ablate(handle, state, log, split, limits.ranker)
 
 
-def live_state(catalog: Catalog) -> tuple[RankingState, InteractionLog, Split]:
+def live_pipeline(catalog: Catalog) -> tuple[RankingState, InteractionLog, Split]:
     """The live bundle, and what it was measured on when it was trained."""
     bundle = open_bundle(catalog.live_bundle, catalog.slug)
     items = ItemIndex.load(catalog, encoder_of(bundle, catalog))

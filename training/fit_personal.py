@@ -8,7 +8,7 @@ and then learns from all groups; otherwise the ranker's order stands.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -35,7 +35,7 @@ from training.handle import RunHandle
 from training.losses import listwise
 from training.negatives import NO_EXAMPLES, example_of
 from training.scoring import padded
-from training.splits import QUERY, Fold, context_of, drawn
+from training.splits import QUERY, Fold, PastRequest, context_of, drawn
 from training.words import Words, words_of
 
 NAMES = features.names(union.NAMES)
@@ -53,6 +53,7 @@ class PersonalTraining:
     batch: int = 32  # requests
     learning_rate: float = 5e-4
     weight_decay: float = 1e-2
+    seed: int = 0  # added to the run's: members of an ensemble differ in it
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,7 @@ class Heads:
     examples: Examples
     users: IntArray  # (R,)
     picked: IntArray  # (R,) how many items each request picked, in the head or not
+    requests: list[PastRequest] = field(default_factory=list)  # R, where they were asked
 
     def ndcg(self, orders: list[FloatArray]) -> NDArray[np.float64]:
         """nDCG@10 of the heads, each ordered by these scores. (R,)"""
@@ -82,12 +84,19 @@ class Heads:
         """Who asked, numbered from 0. (R,)"""
         return np.unique(self.users, return_inverse=True)[1]
 
+    def dealt(self, groups: int, seed: int) -> IntArray:
+        """The group, 0 … groups − 1, that each request's person is dealt into. (R,)"""
+        people = self.people()
+        return (np.random.default_rng(seed).permutation(people.max() + 1) % groups)[people]
 
-def heads_of(handle: RunHandle, then: RankingState, log: InteractionLog, fold: Fold) -> Heads:
+
+def heads_of(
+    handle: RunHandle, then: RankingState, log: InteractionLog, fold: Fold, most: int = REQUESTS
+) -> Heads:
     """The heads of a fold's requests, as the pipeline ranks them; `then` is as of the fold."""
-    parts, users, picked = [], [], []
+    parts, users, picked, asked = [], [], [], []
     query = replace(QUERY, size=HEAD)
-    for request in drawn(fold.requests, REQUESTS, handle.seed):
+    for request in drawn(fold.requests, most, handle.seed):
         handle.check()
         context = context_of(log, request)
         ranked = rank(then, context, query, Trace())
@@ -97,8 +106,10 @@ def heads_of(handle: RunHandle, then: RankingState, log: InteractionLog, fold: F
             parts.append(example_of(rows, np.isin(head.rows, request.picked), request))
             users.append(request.user_id)
             picked.append(len(request.picked))
+            asked.append(request)
     examples = Examples.joined(parts) if parts else NO_EXAMPLES
-    return Heads(examples, np.array(users, dtype=np.int64), np.array(picked, dtype=np.int64))
+    counts = np.array(picked, dtype=np.int64)
+    return Heads(examples, np.array(users, dtype=np.int64), counts, asked)
 
 
 @dataclass(frozen=True)
@@ -108,6 +119,15 @@ class HeadBatch:
     inputs: tuple[Tensor, ...]  # as PersonalNetwork.forward reads them
     labels: Tensor  # (B, N)
     real: Tensor  # (B, N) false for the padding
+    place: IntArray  # (B, N) rows of the examples
+
+
+Loss = Callable[[Tensor, HeadBatch], Tensor]  # of a batch's logits (B, N); a scalar
+
+
+def by_labels(logits: Tensor, batch: HeadBatch) -> Tensor:
+    """The loss where nothing but what was picked is learned from."""
+    return listwise(logits, batch.labels, batch.real)
 
 
 def batches(
@@ -124,7 +144,7 @@ def batches(
         rows = torch.from_numpy(examples.features[place][..., columns])
         inputs = model.inputs(examples.items[place], examples.histories[chosen])
         labels = torch.from_numpy(examples.labels[place] * real)
-        yield HeadBatch((rows, *inputs), labels, torch.from_numpy(real))
+        yield HeadBatch((rows, *inputs), labels, torch.from_numpy(real), place)
 
 
 def fit_design(
@@ -134,9 +154,11 @@ def fit_design(
     words: Words,
     examples: Examples,
     training: PersonalTraining,
+    loss_of: Loss = by_labels,
 ) -> Personalizer:
     """A network of this design that has learned from these heads."""
-    torch.manual_seed(handle.seed)
+    seed = handle.seed + training.seed
+    torch.manual_seed(seed)
     network = PersonalNetwork(config)
     columns = [NAMES.index(name) for name in config.features]
     network.standardise(examples.features[:, columns])
@@ -153,10 +175,10 @@ def fit_design(
     )
     network.train()
     for epoch in range(training.epochs):
-        order = np.random.default_rng(handle.seed + epoch).permutation(requests)
+        order = np.random.default_rng(seed + epoch).permutation(requests)
         for batch in batches(model, examples, columns, training.batch, order):
             handle.check()
-            loss = listwise(network(*batch.inputs), batch.labels, batch.real)
+            loss = loss_of(network(*batch.inputs), batch)
             optimiser.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
@@ -194,8 +216,7 @@ def cross_fitted(
     handle: RunHandle, heads: Heads, fit: Callable[[Examples], Personalizer]
 ) -> list[FloatArray]:
     """The scores of each head by a model that has learned from the other groups of people."""
-    people = heads.people()
-    group = (np.random.default_rng(handle.seed).permutation(people.max() + 1) % GROUPS)[people]
+    group = heads.dealt(GROUPS, handle.seed)
     scores = heads.in_order()
     for number in range(GROUPS):
         held = np.flatnonzero(group == number)

@@ -3,6 +3,7 @@
 from catalog.models import Catalog
 from ranking.bundle import open_bundle
 from training.dial_costs import WHAT
+from training.distill import distill
 from training.encode import encode
 from training.encoders import served_encoder
 from training.errors import TrainingFault
@@ -70,4 +71,5 @@ KINDS: Kinds = {
     TrainingRun.Kind.FINETUNE: finetune,
     TrainingRun.Kind.QUANTIZE: quantize,
     TrainingRun.Kind.TUNE: tune,
+    TrainingRun.Kind.DISTILL: distill,
 }

@@ -46,3 +46,18 @@ def listwise(logits: Tensor, labels: Tensor, real: Tensor) -> Tensor:
     total = labels.sum(dim=1)
     lost = -(logs * labels).sum(dim=1)[total > 0] / total[total > 0]
     return lost.sum() / max(len(lost), 1)
+
+
+def softened(logits: Tensor, taught: Tensor, asked: Tensor, temperature: float) -> Tensor:
+    """How far a list's softmax is from its teacher's: T² · KL(softmax(t / T) ‖ softmax(s / T)).
+
+    logits s (B, N), taught t (B, N) the teacher's logits, asked (B, N) of whom it gave any →
+    scalar, the mean over lists in which it gave two and more. Hinton et al. 2015
+    (arXiv:1503.02531), § 2; T² keeps the size of the gradients.
+    """
+    wanted, found = (
+        functional.log_softmax((part / temperature).masked_fill(~asked, -1e9), dim=1)
+        for part in (taught, logits)
+    )
+    lost = (wanted.exp() * (wanted - found)).sum(dim=1)[asked.sum(dim=1) > 1]
+    return temperature**2 * lost.sum() / max(len(lost), 1)

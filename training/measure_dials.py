@@ -21,7 +21,7 @@ from ranking.types import Candidates, IntArray, UserContext
 from training import metrics
 from training.dial_costs import COVERAGE, MARGIN, NDCG, STEPS, Cost
 from training.errors import TrainingFault
-from training.evaluation import TOP, live_state
+from training.evaluation import TOP, live_pipeline
 from training.handle import RunHandle
 from training.scoring import padded, ranks_of
 from training.splits import QUERY, context_of, drawn
@@ -77,7 +77,7 @@ def measure_dials(handle: RunHandle) -> None:
             f"{catalog.name} has no live model to measure: manage.py train {catalog.slug}."
         )
     handle.stage("reading the log", 0.05)
-    state, log, split = live_state(catalog)
+    state, log, split = live_pipeline(catalog)
     requests = drawn(split.test.requests, MOST_REQUESTS, handle.seed)
     if not requests:
         raise TrainingFault("Nobody came after the moment that the model learned up to.")

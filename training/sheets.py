@@ -8,6 +8,7 @@ from typing import Any
 
 from catalog.models import Catalog
 from training.dial_costs import WHAT
+from training.distill_config import TEACHER, Distillation
 from training.models import Evaluation, TrainingRun
 from training.parameters import Choices, Parameter, Sheet
 from training.refresh import encoder_settings
@@ -30,6 +31,12 @@ WAYS: Choices = (
     ("full", "Full: every weight learns"),
 )
 
+DESIGNS: Choices = (  # of ranking/personalizer.py
+    ("tokens", "Words, vectors and features"),
+    ("attention", "Vectors and features: quicker"),
+    ("features", "Features only: quickest"),
+)
+
 
 def _learned(catalog: Catalog) -> Choices:
     """The encoders that the catalog has learned, newest first."""
@@ -49,6 +56,12 @@ def _by_way(name: str, label: str, help_: str, **limits: Any) -> Parameter:
     usual = ", ".join(f"{way} {value:g}" for way, value in values.items())
     kind = type(values["full"])
     return Parameter(name, label, help_, kind, None, f"Empty: {usual}", **limits)
+
+
+def _taught(name: str, label: str, help_: str, low: float, high: float) -> Parameter:
+    """A field of a distillation; all but its size are folded away."""
+    seldom = name not in {"requests", "unlabelled"}
+    return _of(Distillation(), name, label, help_, low=low, high=high, is_seldom=seldom)
 
 
 ENCODER = Parameter(
@@ -105,6 +118,32 @@ PATIENCE = ("patience", "Patience", "Validations without a better one before it 
 TOKENS = ("max_tokens", "Tokens", "Of a text; what is longer is cut off while training.")
 SEED = Parameter(
     "seed", "Seed", "The same seed and data give the same run.", default=1, low=0, high=2**31 - 1
+)
+TAUGHT: tuple[tuple[str, str, str, float, float], ...] = (  # name, label, help, least, most
+    ("requests", "Heads", "Of requests of the validation fold, at most.", 100, 100_000),
+    ("unlabelled", "Heads without picks", "Of people who did not come, at most.", 0, 100_000),
+    ("groups", "Groups of people", "Each is ordered by what the others taught.", 2, 10),
+    ("candidates", "Candidates", "Of a head, that are learned from.", 2, 100),
+    ("depth", "Depth", "Candidates that the cross-encoder orders when measured.", 10, 100),
+    ("history", "Titles of a history", "The last so many are read.", 1, 20),
+    ("max_tokens", "Tokens", "Of a pair of texts; what is longer is cut off.", 16, 512),
+    ("layers", "Layers that learn", "Of the encoder, from the top.", 1, 100),
+    ("members", "Members", "Personal models of an ensemble.", 1, 20),
+    ("personal_epochs", "Epochs of the personal model", "Passes over the heads.", 1, 200),
+    ("alpha", "Weight of the teacher", "The rest is the weight of the picks.", 0.0, 1.0),
+    ("temperature", "Temperature", "Higher = a softer order.", 0.1, 20.0),
+    ("tower_steps", "Steps of the tower", "At most.", 1, 10_000),
+    ("tower_rate", "Learning rate of the tower", "Small: it has been trained.", 1e-7, 0.1),
+    ("epochs", "Epochs of the tower", "On another split than by time; 0 = by size.", 0, 1_000),
+    ("rounds", "Trees", "Of the run’s own rankers, at most.", 1, 20_000),
+    ("network_epochs", "Epochs of the networks", "Of these; 0 = trees alone.", 0, 200),
+    (
+        "evaluate_people",
+        "People in the evaluation",
+        "Of what is registered; 0 = all.",
+        0,
+        10_000_000,
+    ),
 )
 CHANCE: dict[str, Any] = {"low": 0.0, "high": 0.9, "is_seldom": True}
 
@@ -179,7 +218,7 @@ SHEETS: dict[str, Sheet] = {
             Parameter(
                 "what",
                 "Question",
-                "History, cold start and transfer fit a pipeline for it; the models’ page draws them.",
+                "History, cold start and transfer fit a pipeline; the models’ page draws them.",
                 str,
                 "",
                 choices=(
@@ -373,6 +412,36 @@ SHEETS: dict[str, Sheet] = {
             _of(Finetuning(), "word_drop", "Drop words", "Chance to hide each token.", **CHANCE),
             _of(Finetuning(), *TOKENS, **TEXT_LIMITS["max_tokens"]),
             SPLIT,
+        ),
+    ),
+    TrainingRun.Kind.DISTILL: Sheet(
+        "A cross-encoder and an ensemble teach personal model and tower; the live model with a "
+        "student that surely pays is registered.",
+        "manage.py distill {catalog}",
+        (
+            _of(
+                Distillation(),
+                "design",
+                "The personal model reads",
+                "Its design.",
+                choices=DESIGNS,
+            ),
+            SPLIT,
+            Parameter(
+                "encoder",
+                "Encoder",
+                "On another split than by time: on whose vectors a pipeline is fitted.",
+                str,
+                "",
+                choices=ENCODER.choices,
+                more_choices=_learned,
+                is_seldom=True,
+            ),
+            *(_taught(*words) for words in TAUGHT),
+            *(
+                _of(TEACHER, *words, **TEXT_LIMITS[words[0]])
+                for words in (STEPS, RATE, BATCH, EVERY, ACCUMULATE, PATIENCE)
+            ),
         ),
     ),
 }

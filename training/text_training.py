@@ -1,4 +1,4 @@
-"""The loop that trains a text model: for pretrain.py and finetune.py."""
+"""The loop that trains a text model: for pretrain.py and finetune.py, and for distill.py."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -21,14 +21,17 @@ def learn(
     training: TextTraining,
     loss_of: Callable[[int], Tensor],
     quality_of: Callable[[], float],
+    name: str = "text",
 ) -> checkpoint.Standing:
     """Train until the quality on held-out data stops rising; the best weights stay in the network.
 
     `loss_of(number)` is the loss of a batch that depends on its number alone, so that a training
     that was killed ends as one that was not; `quality_of()` is higher the better. AdamW (Loshchilov
-    & Hutter 2019, arXiv:1711.05101); the learning rate rises, then falls, along a line.
+    & Hutter 2019, arXiv:1711.05101); the learning rate rises, then falls, along a line. `name` is
+    that of its checkpoint and its curves: a run that trains several networks names each.
     """
-    path = handle.folder / "text.checkpoint"
+    path = handle.folder / f"{name}.checkpoint"
+    who = "" if name == "text" else f"{name}: "
     learning = [part for part in network.parameters() if part.requires_grad]
     groups: list[dict[str, Any]] = [  # biases and the scales of layers are not pulled to 0
         {"params": [part for part in learning if part.dim() > 1]},
@@ -39,12 +42,12 @@ def learn(
     )
     standing = checkpoint.resume(path, network, optimiser)
     if standing.done:
-        handle.log(f"Resumed after step {standing.done}.")
+        handle.log(f"{who}Resumed after step {standing.done}.")
     else:
         network.eval()
         standing.note(quality_of(), network)
-        handle.log(f"Before training: {standing.best:.4f}")
-        handle.metric("text/valid", 0, standing.best)
+        handle.log(f"{who}Before training: {standing.best:.4f}")
+        handle.metric(f"{name}/valid", 0, standing.best)
     while standing.done < training.steps and standing.bad < training.patience:
         losses = []
         for _ in range(min(training.every, training.steps - standing.done)):
@@ -56,9 +59,9 @@ def learn(
         quality = quality_of()
         standing.note(quality, network)
         loss = sum(losses) / len(losses)
-        handle.metric("text/train_loss", standing.done, loss)
-        handle.metric("text/valid", standing.done, quality)
-        handle.log(f"Step {standing.done:,}: loss {loss:.4f}, on held-out data {quality:.4f}")
+        handle.metric(f"{name}/train_loss", standing.done, loss)
+        handle.metric(f"{name}/valid", standing.done, quality)
+        handle.log(f"{who}Step {standing.done:,}: loss {loss:.4f}, on held-out data {quality:.4f}")
         checkpoint.save(path, network, optimiser, standing)
     checkpoint.restore_best(network, standing)
     network.eval()

@@ -84,19 +84,26 @@ def keep_layers(model: TextModel, share: float) -> None:
     told = model.transformer.config
     count = int(told.num_hidden_layers)
     kept = max(round(count * share), 1)
+    found = stack_of(model)
+    if found is None or kept == count:
+        raise NotExportable(f"its {count} layers cannot be cut to {share:.0%}.")
+    parent, name = found
+    setattr(parent, name, getattr(parent, name)[:kept])
+    told.num_hidden_layers = kept
+    if getattr(told, "layer_types", None):
+        told.layer_types = told.layer_types[:kept]
+
+
+def stack_of(model: TextModel) -> tuple[nn.Module, str] | None:
+    """Where the network's layers are kept, as parent and name; None where they are not found."""
+    count = int(model.transformer.config.num_hidden_layers)
     stacks = [
         (parent, name)
         for parent in model.transformer.modules()
         for name, child in parent.named_children()
         if isinstance(child, nn.ModuleList) and len(child) == count
     ]
-    if len(stacks) != 1 or kept == count:
-        raise NotExportable(f"its {count} layers cannot be cut to {share:.0%}.")
-    parent, name = stacks[0]
-    setattr(parent, name, getattr(parent, name)[:kept])
-    told.num_hidden_layers = kept
-    if getattr(told, "layer_types", None):
-        told.layer_types = told.layer_types[:kept]
+    return stacks[0] if len(stacks) == 1 else None
 
 
 def _export_int8(model: TextModel, config: EncoderConfig, folder: Path) -> None:

@@ -31,6 +31,7 @@ from training.models import (
 )
 from training.plots import Plot, plots_of
 from training.search_space import SPACES, USUAL_TRIALS
+from training.sheets import DESIGNS
 from training.tuned import Best, best_of
 
 MODELS_A_PAGE = 20
@@ -165,6 +166,8 @@ def page(request: HttpRequest, slug: str) -> HttpResponse:
             "spaces": SPACES.values(),
             "usual_trials": USUAL_TRIALS,
             "searches": searches,
+            "designs": DESIGNS,
+            "distillation": _distillation(catalog),
             "has_found": any(one.run.state == RunState.SUCCEEDED for one in searches),
             "strong": _strong(catalog),
             "learns_from": catalog.learns_from.order_by("pk"),
@@ -278,6 +281,12 @@ def _searches(catalog: Catalog) -> list[Searched]:
 def _strong(catalog: Catalog) -> list[Strong]:
     newest = {one.kind: one for one in catalog.evaluations.newest_of_each_kind()}
     return [Strong(kind, title, about, newest.get(kind)) for kind, title, about in QUESTIONS]
+
+
+def _distillation(catalog: Catalog) -> TrainingRun | None:
+    """The last distillation of a catalog."""
+    runs = catalog.runs.filter(kind=TrainingRun.Kind.DISTILL)
+    return runs.order_by("-created_at").first()
 
 
 def _learned(version: EncoderVersion) -> Learned:

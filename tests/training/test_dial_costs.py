@@ -71,7 +71,7 @@ def world(last_days: int = 0) -> tuple[RankingState, InteractionLog, Split]:
 
 
 def test_each_setting_has_its_price(handle: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(measure_dials, "live_state", lambda catalog: world())
+    monkeypatch.setattr(measure_dials, "live_pipeline", lambda catalog: world())
     measure_dials.measure_dials(handle)
     assert dial_costs.last_measurement(handle.catalog) is None  # it is not over
     TrainingRun.objects.update(state=RunState.SUCCEEDED)
@@ -95,7 +95,7 @@ def test_each_setting_has_its_price(handle: Any, monkeypatch: pytest.MonkeyPatch
 
 
 def test_without_a_model_or_visits(handle: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(measure_dials, "live_state", lambda catalog: world(last_days=12))
+    monkeypatch.setattr(measure_dials, "live_pipeline", lambda catalog: world(last_days=12))
     with pytest.raises(TrainingFault, match="Nobody came"):
         measure_dials.measure_dials(handle)
     handle.catalog.live_bundle = ""

@@ -21,7 +21,7 @@ from training.fit_personal import (
     cross_fitted,
 )
 from training.handle import RunHandle
-from training.losses import listwise
+from training.losses import listwise, softened
 from training.words import SIZE, Words, principal, words_of
 
 PEOPLE, SIZE_OF_HEAD, ITEMS = 160, 20, 12
@@ -134,6 +134,17 @@ def test_listwise_loss_by_hand() -> None:
     real = torch.tensor([[True, True, False], [True, True, True]])
     # softmax of the first list: 1/4 and 3/4; −(log 1/4 + log 3/4) / 2; the second has no label
     assert float(listwise(logits, labels, real)) == pytest.approx(-np.log(3 / 16) / 2, rel=1e-5)
+
+
+def test_loss_against_a_teacher_by_hand() -> None:
+    logits = torch.tensor([[0.0, 0.0, 50.0], [1.0, 2.0, 3.0], [2.0, 7.0, 0.0]])
+    taught = torch.tensor([[2 * np.log(3.0), 0.0, 0.0], [0.0, 0.0, 0.0], [2.0, 7.0, 9.0]])
+    asked = torch.tensor([[True, True, False], [True, False, False], [True, True, False]])
+    # of the first list, at T = 2: 3/4 and 1/4 against 1/2 and 1/2; the second says nothing, the
+    # third is as its teacher wants it
+    distance = 0.75 * np.log(1.5) + 0.25 * np.log(0.5)
+    found = softened(logits, taught.float(), asked, 2.0)
+    assert float(found) == pytest.approx(4 * distance / 2, rel=1e-5)
 
 
 def test_principal_components_keep_distances_and_fill_up() -> None:

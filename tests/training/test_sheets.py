@@ -7,6 +7,7 @@ import pytest
 
 from catalog.models import Catalog, EncoderVersion
 from training import train
+from training.distill_config import TEACHER, Distillation
 from training.learned import TOLD
 from training.models import TrainingRun
 from training.parameters import TOGETHER, Parameter, checked
@@ -31,6 +32,7 @@ class TestSheets:
             "finetune": learned | {"tuned"},
             "quantize": {"encoder", "split"},
             "tune": {*WORDS, *NUMBERS},
+            "distill": set(asdict(Distillation()) | asdict(TEACHER)) | set(TOLD),
         }
         for kind, sheet in SHEETS.items():
             assert {one.name for one in sheet.parameters} <= known[kind], kind

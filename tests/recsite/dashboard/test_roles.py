@@ -26,6 +26,7 @@ NEEDS = {  # route → the role to see it, the role to send its form
     "finetune": (OPERATOR, OPERATOR),
     "quantize": (OPERATOR, OPERATOR),
     "tune": (OPERATOR, OPERATOR),
+    "distill": (OPERATOR, OPERATOR),
     "refresh": (OPERATOR, OPERATOR),
     "runs": (VIEWER, VIEWER),
     "run": (VIEWER, VIEWER),
