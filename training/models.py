@@ -110,6 +110,7 @@ class TrainingRun(models.Model):
         FINETUNE = "finetune"
         QUANTIZE = "quantize"
         TUNE = "tune"
+        IMPORT = "import"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4)
     catalog = models.ForeignKey(Catalog, on_delete=models.CASCADE, related_name="runs")
