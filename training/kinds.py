@@ -8,6 +8,7 @@ from training.errors import TrainingFault
 from training.execute import Kinds
 from training.finetune import finetune
 from training.handle import RunHandle
+from training.import_run import import_or_undo
 from training.leases import fenced
 from training.measures import evaluate_run
 from training.models import ModelVersion, TrainingRun
@@ -60,4 +61,5 @@ KINDS: Kinds = {
     TrainingRun.Kind.FINETUNE: finetune,
     TrainingRun.Kind.QUANTIZE: quantize,
     TrainingRun.Kind.TUNE: tune,
+    TrainingRun.Kind.IMPORT: import_or_undo,
 }

@@ -96,7 +96,6 @@ class _Part:
         return Summary(self.layout.kind, self.rows, added, changed, self.bad)
 
 
-@database_faults()
 def import_files(
     catalog: Catalog,
     *,
@@ -104,11 +103,28 @@ def import_files(
     offers_file: Path | None = None,
     users_file: Path | None = None,
     interactions_file: Path | None = None,
+    say: Say = lambda stage, rows: None,
+) -> Outcome:
+    """Import up to four files whose columns bear our names; see `import_by_kind`."""
+    given = {
+        "items": items_file,
+        "offers": offers_file,
+        "users": users_file,
+        "interactions": interactions_file,
+    }
+    return import_by_kind(catalog, {kind: path for kind, path in given.items() if path}, say=say)
+
+
+@database_faults()
+def import_by_kind(
+    catalog: Catalog,
+    files: Mapping[str, Path],
+    *,
     names: Mapping[str, Names] | None = None,
     origin: Origin = Origin(),
     say: Say = lambda stage, rows: None,
 ) -> Outcome:
-    """Import up to four files; good rows are kept, bad ones listed in a report.
+    """Import a file of each of these kinds; good rows are kept, bad ones listed in a report.
 
     Everything is read into temporary tables first, and written in one transaction: a file that
     cannot be read, a full disk or a kill leaves nothing half written. A second run of the same
@@ -116,8 +132,10 @@ def import_files(
 
     Parameters
     ----------
+    files
+        items, offers, users or interactions → file.
     names
-        Kind of file → which of its columns have another name with us; see mapping.py.
+        Kind → which columns of its file have another name with us; see mapping.py.
 
     Raises
     ------
@@ -125,21 +143,16 @@ def import_files(
         When a file is missing, is none of CSV, JSON Lines and Parquet, or cannot be read; and
         when the database gives up.
     """
-    given = {
-        "items": items_file,
-        "offers": offers_file,
-        "users": users_file,
-        "interactions": interactions_file,
-    }
-    wanted = [(LAYOUTS[kind], path) for kind, path in given.items() if path is not None]
+    names = names or {}
+    wanted = [(layout, files[kind]) for kind, layout in LAYOUTS.items() if kind in files]
     for layout, path in wanted:
         check_file(path)
-        mapping.check((names or {}).get(layout.kind, {}), layout.kind)
+        mapping.check(names.get(layout.kind, {}), layout.kind)
     parts = [
         _Part(
             layout,
             path,
-            (names or {}).get(layout.kind, {}),
+            names.get(layout.kind, {}),
             None if origin.is_dry else loads.begin(catalog, f"import {layout.kind}", None),
         )
         for layout, path in wanted

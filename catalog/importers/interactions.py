@@ -119,9 +119,7 @@ def add_months() -> None:
     ensure_months([month for (month,) in months])
 
 
-def merge(
-    catalog: Catalog, *, is_simulated: bool = False, number: int | None = None
-) -> Merged:
+def merge(catalog: Catalog, *, is_simulated: bool = False, number: int | None = None) -> Merged:
     """Add the checked interactions that are new, and people whom nobody knew yet.
 
     Call it in a transaction, after `check` and `add_months` and after the items are there.

@@ -40,6 +40,14 @@ def read(path: Path, layout: Layout, names: Names) -> Rows:
         raise CatalogError(f"{path} cannot be read as Parquet: {reason}") from error
 
 
+def rows_of(path: Path) -> int:
+    """How many rows its footer says there are; 0 where it cannot be read."""
+    try:
+        return int(pq.read_metadata(path).num_rows)
+    except (pa.ArrowException, OSError):
+        return 0
+
+
 def _rows(batch: "pa.RecordBatch", layout: Layout, first: int) -> Rows:
     extra = [name for name in batch.schema.names if name not in layout.columns]
     if extra and layout.keeps_extra:

@@ -69,9 +69,7 @@ def _jsonl(path: Path) -> Preview:
     if not objects:
         raise CatalogError(f"{path} has no JSON object in its first lines.")
     columns = list(dict.fromkeys(name for row in objects for name in row))
-    return Preview(
-        columns, [[_short(row.get(name)) for name in columns] for row in objects[:ROWS]]
-    )
+    return Preview(columns, [[_short(row.get(name)) for name in columns] for row in objects[:ROWS]])
 
 
 def _parquet(path: Path) -> Preview:

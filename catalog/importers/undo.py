@@ -74,9 +74,13 @@ def undo(number: int, who: str) -> Import:
     with transaction.atomic():
         made = Import.objects.select_related("catalog").filter(pk=number).first()
         if made is None:
-            raise CatalogError(f"There is no import {number}; the dashboard's Data page lists them.")
+            raise CatalogError(
+                f"There is no import {number}; the dashboard's Data page lists them."
+            )
         lock(made.catalog)
-        made = Import.objects.select_for_update(of=("self",)).select_related("catalog").get(pk=number)
+        made = (
+            Import.objects.select_for_update(of=("self",)).select_related("catalog").get(pk=number)
+        )
         if made.undone_at:
             raise CatalogError(f"Import {number} was undone already, on {made.undone_at:%Y-%m-%d}.")
         if not made.can_be_undone:

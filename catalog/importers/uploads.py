@@ -70,6 +70,11 @@ def find(source: str) -> Path:
     return path
 
 
+def told(error: CatalogError, path: Path) -> str:
+    """What went wrong, with the name of the file as its owner knows it instead of its path."""
+    return str(error).replace(str(path), path.name)
+
+
 def in_folder() -> list[str]:
     """Paths of the first files in the import folder that can be read, by name."""
     root = Path(settings.IMPORT_DIR)

@@ -81,9 +81,7 @@ def merge(*, is_simulated: bool = False, number: int | None = None) -> Merged:
     `number` is the import's, for its undo.
     """
     run(CLEANED, {})
-    added = [
-        is_new for (is_new,) in run(MERGE, {"is_simulated": is_simulated, "import": number})
-    ]
+    added = [is_new for (is_new,) in run(MERGE, {"is_simulated": is_simulated, "import": number})]
     return Merged(sum(added), len(added) - sum(added), faults(CHECKED))
 
 

@@ -7,7 +7,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from catalog.errors import CatalogError
 from catalog.importers import mapping
-from catalog.importers.files import Origin, Outcome, import_files
+from catalog.importers.files import Origin, Outcome, import_by_kind
 from catalog.models import Catalog
 
 
@@ -33,13 +33,12 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         kinds = ("items", "offers", "users", "interactions")
-        files = {f"{kind}_file": options[kind] for kind in kinds}
-        if not any(files.values()):
+        files = {kind: options[kind] for kind in kinds if options[kind]}
+        if not files:
             raise CommandError(
                 "Name at least one file: --items, --offers, --users or --interactions."
             )
-        named = [kind for kind in kinds if options[kind]]
-        if options["map"] and len(named) > 1:
+        if options["map"] and len(files) > 1:
             raise CommandError("--map speaks of one file; import them one after another.")
         try:
             catalog = Catalog.objects.get(slug=options["catalog"])
@@ -49,10 +48,10 @@ class Command(BaseCommand):
                 f" manage.py create_catalog {options['catalog']} --kind product|article"
             ) from None
         try:
-            outcome = import_files(
+            outcome = import_by_kind(
                 catalog,
-                **files,
-                names={named[0]: mapping.parse(options["map"])},
+                files,
+                names={next(iter(files)): mapping.parse(options["map"])},
                 origin=Origin(is_dry=options["dry_run"]),
                 say=self._say,
             )

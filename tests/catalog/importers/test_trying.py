@@ -13,7 +13,7 @@ from django.core.management import CommandError, call_command
 
 from catalog.errors import CatalogError
 from catalog.importers import mapping, uploads
-from catalog.importers.files import Origin, import_files
+from catalog.importers.files import Origin, import_by_kind
 from catalog.importers.preview import preview
 from catalog.importers.rows import INTERACTIONS, ITEMS
 from catalog.models import Catalog, Import, Interaction, Item, LoadState, User
@@ -45,16 +45,14 @@ class TestMapping:
             ),
         ],
     )
-    def test_guesses_by_name(
-        self, columns: list[str], layout: Any, found: dict[str, str]
-    ) -> None:
+    def test_guesses_by_name(self, columns: list[str], layout: Any, found: dict[str, str]) -> None:
         assert mapping.guess(columns, layout) == found
 
     def test_is_remembered_for_the_same_header(self, catalog: Catalog, folder: Path) -> None:
         columns = ["sku", "name", "cost"]
         assert mapping.remembered(catalog, "items", columns) is None
         path = write(folder, "items.csv", THREE_BAD)
-        import_files(catalog, items_file=path, names={"items": NAMES | {"cost": ""}})
+        import_by_kind(catalog, {"items": path}, names={"items": NAMES | {"cost": ""}})
         again = mapping.remembered(catalog, "items", reversed(columns))
         assert again == NAMES | {"cost": ""}
         assert mapping.remembered(catalog, "users", columns) is None
@@ -68,7 +66,7 @@ class TestMapping:
             write(folder, "j.jsonl", json.dumps(row | {"sku": "j"})),
             write(folder, "c.csv", "sku,name,cost,note\nc,CSV,1.5,n\n"),
         ):
-            import_files(catalog, items_file=path, names={"items": NAMES})
+            import_by_kind(catalog, {"items": path}, names={"items": NAMES})
         items = Item.objects.order_by("external_id")
         assert [(item.external_id, str(item.price)) for item in items] == [
             ("c", "1.50"),
@@ -91,7 +89,7 @@ class TestMapping:
     ) -> None:
         path = write(folder, "items.csv", THREE_BAD)
         with pytest.raises(CatalogError, match=fault):
-            import_files(catalog, items_file=path, names={"items": names})
+            import_by_kind(catalog, {"items": path}, names={"items": names})
         assert not Import.objects.exists()
 
 
@@ -102,12 +100,10 @@ class TestDryRun:
         path = write(folder, "items.csv", THREE_BAD)
         Item.objects.create(catalog=catalog, external_id="a", title="Old tea")
         before = Catalog.objects.get().items_version
-        outcome = import_files(
-            catalog, items_file=path, names={"items": NAMES}, origin=Origin(is_dry=True)
+        outcome = import_by_kind(
+            catalog, {"items": path}, names={"items": NAMES}, origin=Origin(is_dry=True)
         )
-        assert str(outcome.summaries[0]) == (
-            "items: 5 rows: 1 new, 1 changed, 0 unchanged, 3 bad"
-        )
+        assert str(outcome.summaries[0]) == ("items: 5 rows: 1 new, 1 changed, 0 unchanged, 3 bad")
         assert [(row.line, row.field, row.reason) for _, row in outcome.first_bad] == [
             (3, "price", "is not a number"),
             (4, "item_id", "is missing"),
@@ -122,18 +118,18 @@ class TestDryRun:
         self, catalog: Catalog, folder: Path
     ) -> None:
         files = {
-            "items_file": write(folder, "items.csv", "item_id,title\na,Tea\n"),
-            "interactions_file": write(
+            "items": write(folder, "items.csv", "item_id,title\na,Tea\n"),
+            "interactions": write(
                 folder,
                 "i.csv",
                 "user_id,item_id,timestamp,type\nann,a,2019-05-01,click\nann,zz,2019-05-01,click\n"
                 "ann,a,2019-05-01,click\n",
             ),
         }
-        tried = import_files(catalog, **files, origin=Origin(is_dry=True))
+        tried = import_by_kind(catalog, files, origin=Origin(is_dry=True))
         assert not Interaction.objects.exists()
         assert not User.objects.exists()
-        done = import_files(catalog, **files)
+        done = import_by_kind(catalog, files)
         assert tried.summaries == done.summaries
         assert (done.summaries[1].added, done.bad) == (2, 1)
 
@@ -149,9 +145,7 @@ class TestDryRun:
         with pytest.raises(CommandError, match="not COLUMN=FIELD"):
             call_command("import_data", "corner", "--items", str(path), "--map=sku")
         with pytest.raises(CommandError, match="one file"):
-            call_command(
-                "import_data", "corner", f"--items={path}", f"--users={path}", "--map=a=b"
-            )
+            call_command("import_data", "corner", f"--items={path}", f"--users={path}", "--map=a=b")
 
 
 class TestPreview:
@@ -175,9 +169,7 @@ class TestPreview:
             ("a.xlsx", b"PK", "ends in none of .csv"),
         ],
     )
-    def test_says_what_is_wrong(
-        self, folder: Path, name: str, content: bytes, fault: str
-    ) -> None:
+    def test_says_what_is_wrong(self, folder: Path, name: str, content: bytes, fault: str) -> None:
         path = folder / name
         path.write_bytes(content)
         with pytest.raises(CatalogError, match=fault):
@@ -209,7 +201,14 @@ class TestUploads:
         for source in ("folder/../secret.csv", "folder/link.csv", f"folder/{folder}/secret.csv"):
             with pytest.raises(CatalogError, match="Only files below"):
                 uploads.find(source)
-        for source in ("", "folder/", "elsewhere/x", "folder/none.csv", "upload/a/b.csv", "folder/\0"):
+        for source in (
+            "",
+            "folder/",
+            "elsewhere/x",
+            "folder/none.csv",
+            "upload/a/b.csv",
+            "folder/\0",
+        ):
             with pytest.raises(CatalogError):
                 uploads.find(source)
         assert uploads.in_folder() == ["good.csv", "link.csv"]

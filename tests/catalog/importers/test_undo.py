@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from catalog.errors import CatalogError
 from catalog.events import Event, log_interactions
-from catalog.importers.files import Origin, Outcome, import_files
+from catalog.importers.files import Origin, Outcome, import_by_kind
 from catalog.importers.undo import forget_old, undo
 from catalog.models import (
     AuditEntry,
@@ -30,19 +30,21 @@ pytestmark = pytest.mark.django_db
 
 def first(catalog: Catalog, folder: Path) -> Outcome:
     """Two items, an offer, one person with attributes and one without, three interactions."""
-    return import_files(
+    return import_by_kind(
         catalog,
-        items_file=write(folder, "items.csv", "item_id,title,price\na,Tea,2\nb,Milk,1\n"),
-        offers_file=write(
-            folder, "o.csv", "item_id,kind,starts_at,ends_at\na,mailer,2024-05-01,2024-05-08\n"
-        ),
-        users_file=write(folder, "u.csv", "user_id,town\nann,Ulm\n"),
-        interactions_file=write(
-            folder,
-            "i.csv",
-            "user_id,item_id,timestamp,type\nann,a,2024-05-01,click\nbob,b,2024-05-02,click\n"
-            "bob,b,2024-06-02,click\n",
-        ),
+        {
+            "items": write(folder, "items.csv", "item_id,title,price\na,Tea,2\nb,Milk,1\n"),
+            "offers": write(
+                folder, "o.csv", "item_id,kind,starts_at,ends_at\na,mailer,2024-05-01,2024-05-08\n"
+            ),
+            "users": write(folder, "u.csv", "user_id,town\nann,Ulm\n"),
+            "interactions": write(
+                folder,
+                "i.csv",
+                "user_id,item_id,timestamp,type\nann,a,2024-05-01,click\nbob,b,2024-05-02,click\n"
+                "bob,b,2024-06-02,click\n",
+            ),
+        },
         origin=Origin(who="ada"),
     )
 
@@ -54,7 +56,7 @@ def number(outcome: Outcome) -> int:
 
 def test_all_of_it_goes(catalog: Catalog, folder: Path) -> None:
     outcome = first(catalog, folder)
-    made = Import.objects.get(pk=outcome.number)
+    made = Import.objects.get(pk=number(outcome))
     assert (made.who, made.name) == ("ada", "items.csv, o.csv, u.csv, i.csv")
     assert [(file["kind"], file["added"]) for file in made.files] == [
         ("items", 2),
@@ -62,7 +64,7 @@ def test_all_of_it_goes(catalog: Catalog, folder: Path) -> None:
         ("users", 1),
         ("interactions", 3),
     ]
-    encoder = EncoderVersion.objects.create(name="e", digest="d", dimension=2)
+    encoder = EncoderVersion.objects.create(name="e", digest="d", dimensions=2)
     tea = Item.objects.get(external_id="a")
     ItemVector.objects.create(item=tea, encoder=encoder, text_digest="x", vector=[0, 1])
     before = Catalog.objects.get().items_version
@@ -84,13 +86,17 @@ def test_all_of_it_goes(catalog: Catalog, folder: Path) -> None:
 
 def test_former_values_come_back(catalog: Catalog, folder: Path) -> None:
     first(catalog, folder)
-    second = import_files(
+    second = import_by_kind(
         catalog,
-        items_file=write(folder, "2.csv", "item_id,title,price,note\na,Green tea,3,x\nc,Egg,1,\n"),
-        offers_file=write(
-            folder, "o.csv", "item_id,kind,starts_at,ends_at\na,mailer,2024-05-01,2024-06-01\n"
-        ),
-        users_file=write(folder, "u.csv", "user_id,town\nann,Bonn\n"),
+        {
+            "items": write(
+                folder, "2.csv", "item_id,title,price,note\na,Green tea,3,x\nc,Egg,1,\n"
+            ),
+            "offers": write(
+                folder, "o.csv", "item_id,kind,starts_at,ends_at\na,mailer,2024-05-01,2024-06-01\n"
+            ),
+            "users": write(folder, "u.csv", "user_id,town\nann,Bonn\n"),
+        },
     )
     Item.objects.filter(external_id="b").update(body="said by hand")
     told = undo(number(second), "eve").undone
@@ -117,9 +123,7 @@ def test_what_moved_on_stays(catalog: Catalog, folder: Path) -> None:
     assert Interaction.objects.count() == 1
 
 
-def test_the_commands(
-    catalog: Catalog, folder: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_commands(catalog: Catalog, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = write(folder, "items.csv", "item_id,title\na,Tea\n")
     call_command("import_data", "corner", "--items", str(path))
     made = Import.objects.get()

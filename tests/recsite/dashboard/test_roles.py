@@ -57,6 +57,13 @@ NEEDS = {  # route → the role to see it, the role to send its form
     "rollout-stop": (OPERATOR, OPERATOR),
     "gate-limits": (VIEWER, ADMIN),
     "delete-model": (VIEWER, ADMIN),
+    "data": (VIEWER, VIEWER),
+    "doctor": (VIEWER, VIEWER),
+    "doctor-findings": (VIEWER, VIEWER),
+    "imports": (VIEWER, OPERATOR),
+    "import-file": (OPERATOR, OPERATOR),
+    "import-undo": (ADMIN, ADMIN),
+    "import-report": (VIEWER, VIEWER),
     "schedules": (VIEWER, VIEWER),
     "schedule-add": (ADMIN, ADMIN),
     "schedule": (ADMIN, ADMIN),
@@ -76,6 +83,8 @@ EXAMPLES = {
     "bundle_id": "x",
     "schedule_id": 1,
     "kind": "",
+    "number": 1,
+    "name": "shop-x.csv",
 }
 
 
@@ -157,6 +166,9 @@ class TestRoutes:
             ("promote", ["shop", other.bundle_id]),
             ("roll-back", ["shop"]),
             ("schedules", []),
+            ("data", []),
+            ("doctor", ["shop"]),
+            ("imports", ["shop"]),
             ("audit", []),
             ("services", []),
         ):

@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('training', '0005_tuning'),
+        ('training', '0008_run_pause_tags_notes'),
     ]
 
     operations = [

@@ -13,7 +13,7 @@ CREATE TRIGGER audit AFTER INSERT OR UPDATE OR DELETE ON catalog_import
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('catalog', '0007_roles_and_audit'),
+        ('catalog', '0009_learns_from'),
     ]
 
     operations = [
