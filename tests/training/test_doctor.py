@@ -178,7 +178,7 @@ def test_queries_do_not_grow(
     for number in range(30):
         did(timezone.now() - timedelta(days=number))
         shown(shop)
-    with django_assert_num_queries(9):
+    with django_assert_num_queries(13):
         examine(shop)
 
 

@@ -65,7 +65,7 @@ class TestDoctor:
         with django_assert_max_num_queries(4):
             text = staff.get(page("doctor")).content.decode()
         assert f'hx-get="{page("doctor-findings")}"' in text
-        with django_assert_max_num_queries(13):
+        with django_assert_max_num_queries(18):
             text = staff.get(page("doctor-findings")).content.decode()
         assert "There are no items." in text
         assert "manage.py import_data shop --items FILE" in text
