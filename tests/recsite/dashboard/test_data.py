@@ -151,6 +151,15 @@ class TestImport:
         carried_out(TrainingRun.objects.get())
         assert not Item.objects.exists()
 
+    def test_only_an_admin_repeats_an_undo(self, client: Client, shop: Catalog) -> None:
+        client.force_login(User.objects.create_user("ada", is_staff=True, role="operator"))
+        for parameters, status in (({"undo": 1}, 403), ({"source": "upload/a/b.csv"}, 302)):
+            run = TrainingRun.objects.create(
+                catalog=shop, kind="import", state="failed", parameters=parameters
+            )
+            again = client.post(reverse("dashboard:retry", args=[run.pk]))
+            assert again.status_code == status
+
     def test_a_cancelled_one_leaves_nothing_and_a_finished_one_is_not_repeated(
         self, admin: User, shop: Catalog
     ) -> None:
