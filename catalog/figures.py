@@ -20,6 +20,7 @@ BUCKETS = (0, 1, 5, 20)  # history lengths from these on
 REPEAT_SECONDS = 5.0  # the same person, item and type again within it: a double click, a bad sender
 MANY_A_DAY = 500  # interactions of one person, purchases not counted: hardly a person
 CLOCK_SKEW = timedelta(minutes=5)
+LIVE = timedelta(days=28)  # data whose last interaction is older has come to an end
 PLAUSIBLE_FROM = datetime(2000, 1, 1, tzinfo=UTC)
 
 ITEMS = """
@@ -154,7 +155,7 @@ class Figures:
     last: datetime | None
     in_future: int
     implausibly_old: int
-    days: list[Day]  # up to the last one with anything, oldest first; no day is left out
+    days: list[Day]  # oldest first; no day is left out
     histories: dict[int, int]  # shortest length of a bucket → people of the sample
     rows: RowFigures
 
@@ -182,15 +183,20 @@ def figures_of(catalog: Catalog) -> Figures:
         last=last,
         in_future=in_future,
         implausibly_old=old,
-        days=_days(catalog, min(last, now) if last else now, until),
+        days=_days(catalog, _last_day(last, now), until),
         histories=_histories(catalog),
         rows=RowFigures(*rows),
     )
 
 
-def _days(catalog: Catalog, last: datetime, until: datetime) -> list[Day]:
-    """The days up to the last interaction, or today where slates were shown since."""
-    end = last.astimezone(UTC).date()
+def _last_day(last: datetime | None, now: datetime) -> date:
+    """Today, so that a stop shows; of data that ended long ago, its last day."""
+    ended = last is not None and now - last > LIVE
+    return (last if last and ended else now).astimezone(UTC).date()
+
+
+def _days(catalog: Catalog, end: date, until: datetime) -> list[Day]:
+    """The days up to this one, or up to the last one on which slates were shown."""
     since = end - timedelta(days=DAYS - 1)
     span = {
         "catalog": catalog.pk,

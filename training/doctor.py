@@ -47,10 +47,6 @@ class Diagnosis:
         """That of the worst finding."""
         return max((one.colour for one in self.findings), key=list(Colour).index)
 
-    def count(self, colour: Colour) -> int:
-        """How many findings have this colour."""
-        return sum(one.colour == colour for one in self.findings)
-
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
         return asdict(self) | {"colour": self.colour}

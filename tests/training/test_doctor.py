@@ -152,6 +152,15 @@ def test_jumps(last: int, is_far: bool) -> None:
     assert (found.colour == Colour.AMBER) == is_far
 
 
+def test_a_stop_shows(shop: Catalog, did: Callable[..., Interaction]) -> None:
+    today = timezone.now().date()
+    did(timezone.now() - timedelta(days=20))
+    assert figures_of(shop).days[-1].day == today
+    Interaction.objects.all().delete()
+    did(timezone.now() - timedelta(days=40))
+    assert figures_of(shop).days[-1] == Day(today - timedelta(days=40), 1)
+
+
 def test_a_young_day_is_no_jump() -> None:
     today = timezone.now().date()
     days = [Day(today - timedelta(days=back), 100) for back in range(40, 0, -1)] + [Day(today, 2)]
