@@ -96,6 +96,8 @@ try:
         "RUN_CANCEL_GRACE_SECONDS", 10, validate=validate.Range(min=1)
     )
     RUN_MAX_ATTEMPTS: int = env.int("RUN_MAX_ATTEMPTS", 5, validate=validate.Range(min=1))
+    IMPORT_DIR: Path = env.path("RECSITE_IMPORT_DIR", VAR_DIR / "inbox").resolve()
+    UPLOAD_MAX_MB: int = env.int("UPLOAD_MAX_MB", 200, validate=validate.Range(min=1))
     if looks_like_path(ENCODER_MODEL):
         check_folder(Path(ENCODER_MODEL), ENCODER_MAX_TOKENS)
     SECRET_KEY: str = _secret_key(VAR_DIR)
@@ -109,6 +111,7 @@ ENCODER_DIR = VAR_DIR / "encoders"
 RUN_DIR = VAR_DIR / "runs"
 SNAPSHOT_DIR = VAR_DIR / "snapshots"
 IMPORT_REPORT_DIR = VAR_DIR / "imports"
+UPLOAD_DIR = VAR_DIR / "uploads"
 
 EMBEDDED: bool = not DATABASE_URL or not CELERY_BROKER_URL
 if EMBEDDED:
@@ -240,6 +243,10 @@ SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = HTTPS
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if HTTPS else None
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
+FILE_UPLOAD_HANDLERS = [
+    "recsite.upload_limit.LimitedUpload",
+    "django.core.files.uploadhandler.TemporaryFileUploadHandler",
+]
 DATA_UPLOAD_MAX_MEMORY_SIZE = 10 * 1024 * 1024  # bytes
 
 REST_FRAMEWORK = {

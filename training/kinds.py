@@ -10,6 +10,7 @@ from training.errors import TrainingFault
 from training.execute import Kinds
 from training.finetune import finetune
 from training.handle import RunHandle
+from training.import_run import import_or_undo
 from training.leases import fenced
 from training.measure_dials import measure_dials
 from training.measures import evaluate_run
@@ -72,4 +73,5 @@ KINDS: Kinds = {
     TrainingRun.Kind.QUANTIZE: quantize,
     TrainingRun.Kind.TUNE: tune,
     TrainingRun.Kind.DISTILL: distill,
+    TrainingRun.Kind.IMPORT: import_or_undo,
 }

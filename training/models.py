@@ -111,6 +111,7 @@ class TrainingRun(models.Model):
         QUANTIZE = "quantize"
         TUNE = "tune"
         DISTILL = "distill"
+        IMPORT = "import"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4)
     catalog = models.ForeignKey(Catalog, on_delete=models.CASCADE, related_name="runs")

@@ -32,6 +32,7 @@ WAKE_TASK = "training.tasks.wake_run"
 WAKE_EXPIRES = 60  # seconds; the sweep sends another hint, so old ones need not pile up
 MOST_TAGS, LONGEST_TAG = 12, 40  # of a run; characters of each
 LONGEST_NOTE = 4_000  # characters
+FAST = {TrainingRun.Kind.ENCODE, TrainingRun.Kind.IMPORT}  # may not wait for a training of hours
 KEEP_ENCODE_RUNS = timedelta(days=7)  # they are many and small
 
 
@@ -96,7 +97,7 @@ def wake(run: TrainingRun) -> bool:
 
 def queue_of(kind: str) -> str:
     """The queue whose workers carry out runs of this kind."""
-    return "fast" if kind == TrainingRun.Kind.ENCODE else "training"
+    return "fast" if kind in FAST else "training"
 
 
 def cancel(run: TrainingRun, by: str) -> bool:

@@ -8,6 +8,7 @@ from celery.signals import worker_shutting_down
 from django.utils import timezone
 
 from catalog.events import ensure_months
+from catalog.importers import undo, uploads
 from catalog.models import Catalog
 from training import refresh, registry, rollout, runs, schedules, watcher
 
@@ -54,11 +55,13 @@ def watch_rollouts() -> None:
 
 @shared_task
 def tidy() -> None:
-    """Nightly: forget checkpoints, small runs, bundles and snapshots that nobody needs any more."""
+    """Nightly: forget checkpoints, small runs, bundles, snapshots, uploads that nobody needs."""
     runs.tidy()
     for catalog in Catalog.objects.all():
         registry.prune(catalog)
     registry.prune_leftovers()
+    uploads.tidy()
+    undo.forget_old()
 
 
 @worker_shutting_down.connect

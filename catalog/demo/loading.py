@@ -120,6 +120,7 @@ def load_actions(catalog: Catalog, actions: Actions, tag: str, say: Say) -> None
     for start, end in _chunks(actions.seconds, load.done):
         staging.stage(INTERACTIONS, actions.rows(start, end), _refuse, lambda done: None)
         interactions.check(catalog)
+        interactions.add_months()
         with transaction.atomic():
             for row in interactions.merge(catalog, is_simulated=catalog.is_simulated).bad:
                 _refuse(row)

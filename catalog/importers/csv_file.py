@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from catalog.errors import CatalogError
-from catalog.importers.rows import BadRow, Layout, Rows, StagedRow
+from catalog.importers.rows import BadRow, Layout, Names, Rows, StagedRow, check_names
 
 LONGEST_CELL = 16 * 1024 * 1024  # characters; a missing quote would else swallow the whole file
 
 
-def read(path: Path, layout: Layout) -> Rows:
+def read(path: Path, layout: Layout, names: Names) -> Rows:
     """Yield the rows below the header; a row that doesn't fit it is bad, the others go on.
 
     Raises
@@ -24,11 +24,18 @@ def read(path: Path, layout: Layout) -> Rows:
     with path.open(encoding="utf-8-sig", newline="") as file:
         reader = csv.reader(file, strict=True)
         header = [name.strip() for name in _header(reader, path)]
-        _check_header(header, layout, path)
-        places = [header.index(name) if name in header else -1 for name in layout.columns]
+        check_names(names, header, path)
+        named = [
+            (place, names.get(name, name))
+            for place, name in enumerate(header)
+            if names.get(name) != ""
+        ]
+        _check_header([name for _, name in named], layout, path)
+        at = {name: place for place, name in named}
+        places = [at.get(name, -1) for name in layout.columns]
         extra = [
             (place, name)
-            for place, name in enumerate(header)
+            for place, name in named
             if layout.keeps_extra and name not in layout.columns
         ]
         for line, cells in _cells(reader):

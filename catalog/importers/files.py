@@ -1,44 +1,44 @@
 """Import files into a catalog: read and check everything first, then write all of it or nothing."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from django.conf import settings
+from django.contrib.postgres.functions import TransactionNow
 from django.db import connection, transaction
 
 from catalog import loads
-from catalog.errors import CatalogError, database_faults
-from catalog.importers import (
-    csv_file,
-    interactions,
-    items,
-    jsonl_file,
-    offers,
-    parquet_file,
-    staging,
-    users,
-)
-from catalog.importers.merging import Merged
+from catalog.errors import database_faults
+from catalog.importers import interactions, items, mapping, offers, staging, users
+from catalog.importers.merging import Merged, run
+from catalog.importers.preview import preview
+from catalog.importers.reading import check_file, read
 from catalog.importers.report import Report
 from catalog.importers.rows import (
     INTERACTIONS,
     ITEMS,
+    LAYOUTS,
     OFFERS,
     USERS,
     BadRow,
     Layout,
-    Rows,
+    Names,
 )
-from catalog.models import Catalog, LoadState
+from catalog.models import Catalog, Import, LoadState
 
-READERS: dict[str, Callable[[Path, Layout], Rows]] = {
-    ".csv": csv_file.read,
-    ".jsonl": jsonl_file.read,
-    ".ndjson": jsonl_file.read,
-    ".parquet": parquet_file.read,
-}
-Say = Callable[[str, int], None]  # (what is going on, rows so far)
+Say = Callable[[str, int], None]  # (what is going on, rows so far); what it raises ends the import
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Who imports, from where, and whether it is only tried."""
+
+    who: str = ""  # a username; '' = a command
+    run_id: uuid.UUID | None = None
+    is_dry: bool = False  # read, check and merge, and then keep nothing
 
 
 @dataclass(frozen=True)
@@ -56,13 +56,21 @@ class Summary:
         """Good rows that said nothing new."""
         return self.rows - self.added - self.changed - self.bad
 
+    def __str__(self) -> str:
+        return (
+            f"{self.kind}: {self.rows:,} rows: {self.added:,} new, {self.changed:,} changed,"
+            f" {self.unchanged:,} unchanged, {self.bad:,} bad"
+        )
+
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a run."""
+    """What came of an import."""
 
     summaries: list[Summary]
     report: Path | None  # the list of bad rows; None = there were none
+    first_bad: list[tuple[str, BadRow]]  # (file, row), the first ones of the report
+    number: int | None  # of the Import; None = a dry run
 
     @property
     def bad(self) -> int:
@@ -75,13 +83,19 @@ class _Part:
 
     layout: Layout
     path: Path
-    load: LoadState
+    names: Names
+    load: LoadState | None  # None in a dry run
     rows: int = 0
     bad: int = 0
     merged: Merged | None = field(default=None)
 
+    @property
+    def summary(self) -> Summary:
+        added = self.merged.added if self.merged else 0
+        changed = self.merged.changed if self.merged else 0
+        return Summary(self.layout.kind, self.rows, added, changed, self.bad)
 
-@database_faults()
+
 def import_files(
     catalog: Catalog,
     *,
@@ -91,11 +105,37 @@ def import_files(
     interactions_file: Path | None = None,
     say: Say = lambda stage, rows: None,
 ) -> Outcome:
-    """Import up to four files; good rows are kept, bad ones listed in a report.
+    """Import up to four files whose columns bear our names; see `import_by_kind`."""
+    given = {
+        "items": items_file,
+        "offers": offers_file,
+        "users": users_file,
+        "interactions": interactions_file,
+    }
+    return import_by_kind(catalog, {kind: path for kind, path in given.items() if path}, say=say)
+
+
+@database_faults()
+def import_by_kind(
+    catalog: Catalog,
+    files: Mapping[str, Path],
+    *,
+    names: Mapping[str, Names] | None = None,
+    origin: Origin = Origin(),
+    say: Say = lambda stage, rows: None,
+) -> Outcome:
+    """Import a file of each of these kinds; good rows are kept, bad ones listed in a report.
 
     Everything is read into temporary tables first, and written in one transaction: a file that
     cannot be read, a full disk or a kill leaves nothing half written. A second run of the same
     files changes nothing.
+
+    Parameters
+    ----------
+    files
+        items, offers, users or interactions → file.
+    names
+        Kind → which columns of its file have another name with us; see mapping.py.
 
     Raises
     ------
@@ -103,42 +143,40 @@ def import_files(
         When a file is missing, is none of CSV, JSON Lines and Parquet, or cannot be read; and
         when the database gives up.
     """
-    given = [
-        (ITEMS, items_file),
-        (OFFERS, offers_file),
-        (USERS, users_file),
-        (INTERACTIONS, interactions_file),
-    ]
-    wanted = [(layout, path) for layout, path in given if path is not None]
-    for _, path in wanted:
-        _reader(path)
+    names = names or {}
+    wanted = [(layout, files[kind]) for kind, layout in LAYOUTS.items() if kind in files]
+    for layout, path in wanted:
+        check_file(path)
+        mapping.check(names.get(layout.kind, {}), layout.kind)
     parts = [
-        _Part(layout, path, loads.begin(catalog, f"import {layout.kind}", None))
+        _Part(
+            layout,
+            path,
+            names.get(layout.kind, {}),
+            None if origin.is_dry else loads.begin(catalog, f"import {layout.kind}", None),
+        )
         for layout, path in wanted
     ]
     try:
         with Report(settings.IMPORT_REPORT_DIR, catalog.slug) as report:
             for part in parts:
                 _stage(part, report, say)
-            _merge_all(catalog, parts, report, say)
+            number = _merge_all(catalog, parts, report, origin, say)
     except BaseException:
-        LoadState.objects.filter(pk__in=[part.load.pk for part in parts]).delete()
+        LoadState.objects.filter(pk__in=[part.load.pk for part in parts if part.load]).delete()
         raise
     finally:
-        staging.drop(*(layout for layout, _ in given))
-    summaries = [_finish(part) for part in parts]
-    return Outcome(summaries, report.path if report.rows else None)
-
-
-def _reader(path: Path) -> Callable[[Path, Layout], Rows]:
-    if not path.is_file():
-        raise CatalogError(f"There is no file {path}.")
-    try:
-        return READERS[path.suffix.lower()]
-    except KeyError:
-        raise CatalogError(
-            f"{path} ends in none of {', '.join(READERS)}; the ending says how to read it."
-        ) from None
+        staging.drop(*LAYOUTS.values())
+    for part in parts:
+        if part.load:
+            told = f"{part.summary.added} new, {part.summary.changed} changed, {part.bad} bad"
+            loads.finish(part.load, part.rows, told)
+    return Outcome(
+        [part.summary for part in parts],
+        report.path if report.rows else None,
+        report.first,
+        number,
+    )
 
 
 def _stage(part: _Part, report: Report, say: Say) -> None:
@@ -149,57 +187,89 @@ def _stage(part: _Part, report: Report, say: Say) -> None:
         report.add(part.path, row)
 
     def progress(rows: int) -> None:
-        loads.advance(part.load, rows)
+        if part.load:
+            loads.advance(part.load, rows)
         say(f"read {part.layout.kind}", rows)
 
-    part.rows = staging.stage(part.layout, _read(part.path, part.layout), bad, progress)
+    rows = read(part.path, part.layout, part.names)
+    part.rows = staging.stage(part.layout, rows, bad, progress)
 
 
-def _read(path: Path, layout: Layout) -> Rows:
-    """The rows of a file; what keeps it from being read is one line."""
-    try:
-        yield from _reader(path)(path, layout)
-    except UnicodeDecodeError as error:
-        raise CatalogError(
-            f"{path} is not UTF-8 (byte 0x{error.object[error.start]:02x}); save it as UTF-8."
-        ) from None
-    except OSError as error:
-        raise CatalogError(f"{path} cannot be read: {error.strerror or error}.") from error
-
-
-def _merge_all(catalog: Catalog, parts: list[_Part], report: Report, say: Say) -> None:
-    """Write what was staged, in one transaction."""
+def _merge_all(
+    catalog: Catalog, parts: list[_Part], report: Report, origin: Origin, say: Say
+) -> int | None:
+    """Write what was staged, in one transaction, or see what that would do; the import's number."""
     if any(part.layout is INTERACTIONS for part in parts):
         interactions.check(catalog)
+        if not origin.is_dry:
+            interactions.add_months()
     with transaction.atomic():
-        with connection.cursor() as cursor:  # one import of a catalog at a time
-            cursor.execute(
-                "SELECT pg_advisory_xact_lock(hashtextextended(%s, 2))", [f"import {catalog.pk}"]
-            )
+        lock(catalog)
+        number = None if origin.is_dry else _next_number()
         for part in parts:
-            say(f"write {part.layout.kind}", part.rows)
-            part.merged = _merge(catalog, part.layout)
+            say(f"{'check' if origin.is_dry else 'write'} {part.layout.kind}", part.rows)
+            part.merged = _merge(catalog, part.layout, number)
             for row in part.merged.bad:
                 part.bad += 1
                 report.add(part.path, row)
             if part.layout in (ITEMS, OFFERS) and part.merged.added + part.merged.changed:
                 catalog.touch_items()
         report.flush()
+        if number is None:
+            transaction.set_rollback(True)
+        else:
+            _record(number, catalog, parts, report, origin)
+        say("checked" if origin.is_dry else "written", sum(part.rows for part in parts))
+    return number
 
 
-def _merge(catalog: Catalog, layout: Layout) -> Merged:
+def lock(catalog: Catalog) -> None:
+    """One import, or undo of one, of a catalog at a time; to the end of the transaction."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_advisory_xact_lock(hashtextextended(%s, 2))", [f"import {catalog.pk}"]
+        )
+
+
+def _next_number() -> int:
+    [(number,)] = run("SELECT nextval(pg_get_serial_sequence('catalog_import', 'id'))", {})
+    return int(number)
+
+
+def _record(
+    number: int, catalog: Catalog, parts: list[_Part], report: Report, origin: Origin
+) -> None:
+    """The row of the import: its rows refer to it already, and are checked at the commit."""
+    Import.objects.create(
+        pk=number,
+        catalog=catalog,
+        name=", ".join(part.path.name for part in parts),
+        who=origin.who,
+        run_id=origin.run_id,
+        made_at=TransactionNow(),
+        files=[_told(part) for part in parts],
+        report=report.path.name if report.rows else "",
+    )
+
+
+def _told(part: _Part) -> dict[str, Any]:
+    """What the import's row says of one file."""
+    header = mapping.header_digest(preview(part.path).columns) if part.names else ""
+    return asdict(part.summary) | {
+        "name": part.path.name,
+        "header": header,
+        "names": dict(part.names),
+    }
+
+
+def _merge(catalog: Catalog, layout: Layout, number: int | None) -> Merged:
+    """Merge one staged file; without a number only to see what that does."""
     if layout is ITEMS:
-        return items.merge(catalog)
+        return items.merge(catalog, number)
     if layout is OFFERS:
-        return offers.merge(catalog)
+        return offers.merge(catalog, number)
     if layout is USERS:
-        return users.merge()
-    return interactions.merge(catalog)
-
-
-def _finish(part: _Part) -> Summary:
-    added = part.merged.added if part.merged else 0
-    changed = part.merged.changed if part.merged else 0
-    summary = Summary(part.layout.kind, part.rows, added, changed, part.bad)
-    loads.finish(part.load, part.rows, f"{added} new, {changed} changed, {part.bad} bad")
-    return summary
+        return users.merge(number=number)
+    if number is None:
+        return interactions.try_merge(catalog)
+    return interactions.merge(catalog, number=number)

@@ -2,7 +2,7 @@
 
 from catalog.events import CLOCK_SKEW, EARLIEST, ensure_months
 from catalog.importers import checks, users
-from catalog.importers.merging import Merged, count, faults, run
+from catalog.importers.merging import Merged, faults, run
 from catalog.importers.rows import INTERACTIONS
 from catalog.importers.staging import table_of
 from catalog.models import Catalog, InteractionType
@@ -62,39 +62,56 @@ WHERE fault IS NULL AND NOT EXISTS (
 
 # Two rows alike in person, item, time and type are two interactions: their number tells them apart,
 # so that a second run of the same file finds the same ids.
-INSERT = f"""
-WITH good AS MATERIALIZED (
+GOOD = f"""
+good AS MATERIALIZED (
     SELECT *,
         md5(concat_ws(E'\\x1f', %(slug)s, user_id, item_id, extract(epoch FROM moment)::text, type,
             row_number() OVER (PARTITION BY user_id, item_id, moment, type ORDER BY line)
         ))::uuid AS event_id
     FROM {CHECKED}
     WHERE fault IS NULL
-)
-INSERT INTO catalog_interaction (
-    event_id, catalog_id, user_id, item_id, type, "timestamp", value, is_simulated
-)
-SELECT row.event_id, %(catalog)s, catalog_user.id, catalog_item.id, row.type, moment, row.value,
-    %(is_simulated)s
-FROM good AS row
-JOIN catalog_user ON catalog_user.external_id = row.user_id
-JOIN catalog_item
-    ON catalog_item.catalog_id = %(catalog)s AND catalog_item.external_id = row.item_id
-WHERE NOT EXISTS (
+)"""
+IS_NEW = """
+NOT EXISTS (
     SELECT FROM catalog_interaction AS stored
     WHERE stored.event_id = row.event_id AND stored."timestamp" = moment
+)"""
+COUNT_NEW = f"WITH {GOOD} SELECT count(*) FROM good AS row WHERE {IS_NEW}"
+
+INSERT = f"""
+WITH {GOOD}, added AS (
+    INSERT INTO catalog_interaction (
+        event_id, catalog_id, user_id, item_id, type, "timestamp", value, is_simulated
+    )
+    SELECT row.event_id, %(catalog)s, catalog_user.id, catalog_item.id, row.type, moment, row.value,
+        %(is_simulated)s
+    FROM good AS row
+    JOIN catalog_user ON catalog_user.external_id = row.user_id
+    JOIN catalog_item
+        ON catalog_item.catalog_id = %(catalog)s AND catalog_item.external_id = row.item_id
+    WHERE {IS_NEW}
+    ORDER BY moment, line
+    ON CONFLICT (event_id, "timestamp") DO NOTHING
+    RETURNING id, "timestamp"
+), noted AS (
+    INSERT INTO catalog_importedrow (part_of_id, kind, row_id, at)
+    SELECT %(import)s::bigint, 'interactions', id, "timestamp"
+    FROM added WHERE %(import)s::bigint IS NOT NULL
 )
-ORDER BY moment, line
-ON CONFLICT (event_id, "timestamp") DO NOTHING
+SELECT count(*) FROM added
 """
 
 
 def check(catalog: Catalog) -> None:
-    """Check what needs no other table, and add the months. Call it outside of a transaction."""
+    """Check what needs no other table. Call it outside of a transaction."""
     types = sorted(set(catalog.event_weights) & set(InteractionType.values))
     run(f"DROP TABLE IF EXISTS {CHECKED}", {})
     run(CHECK, {"types": types, "skew": CLOCK_SKEW, "earliest": EARLIEST})
     run(f"ANALYZE {CHECKED}", {})
+
+
+def add_months() -> None:
+    """Add the months that the checked interactions need. Call it outside of a transaction."""
     months = run(
         f"SELECT DISTINCT date_trunc('month', moment) FROM {CHECKED} WHERE fault IS NULL",
         {},
@@ -102,15 +119,27 @@ def check(catalog: Catalog) -> None:
     ensure_months([month for (month,) in months])
 
 
-def merge(catalog: Catalog, *, is_simulated: bool = False) -> Merged:
+def merge(catalog: Catalog, *, is_simulated: bool = False, number: int | None = None) -> Merged:
     """Add the checked interactions that are new, and people whom nobody knew yet.
 
-    Call it in a transaction, after `check` and after the items are there.
+    Call it in a transaction, after `check` and `add_months` and after the items are there.
+    `number` is the import's, for its undo.
     """
-    parameters = {"catalog": catalog.pk, "slug": catalog.slug, "is_simulated": is_simulated}
+    parameters = {
+        "catalog": catalog.pk,
+        "slug": catalog.slug,
+        "is_simulated": is_simulated,
+        "import": number,
+    }
     run(MARK_UNKNOWN_ITEMS, parameters)
-    users.add_missing(
-        f"SELECT DISTINCT user_id FROM {CHECKED} WHERE fault IS NULL",
-        is_simulated=is_simulated,
-    )
-    return Merged(count(INSERT, parameters), 0, faults(CHECKED))
+    users.add_missing(CHECKED, is_simulated=is_simulated, number=number)
+    [(added,)] = run(INSERT, parameters)
+    return Merged(added, 0, faults(CHECKED))
+
+
+def try_merge(catalog: Catalog) -> Merged:
+    """What `merge` would add; it needs no months, and locks nothing that visitors write."""
+    parameters = {"catalog": catalog.pk, "slug": catalog.slug}
+    run(MARK_UNKNOWN_ITEMS, parameters)
+    [(added,)] = run(COUNT_NEW, parameters)
+    return Merged(added, 0, faults(CHECKED))

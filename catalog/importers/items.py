@@ -1,7 +1,7 @@
 """Staged items → the catalog."""
 
 from catalog.importers import checks
-from catalog.importers.merging import Merged, faults, run
+from catalog.importers.merging import Merged, faults, noted, run
 from catalog.importers.rows import ITEMS
 from catalog.importers.staging import table_of
 from catalog.models import Catalog
@@ -110,7 +110,8 @@ def _of(table: str) -> str:
     return ", ".join(f"{table}.{column}" for column in COLUMNS)
 
 
-MERGE = f"""
+MERGE = noted(
+    f"""
 INSERT INTO catalog_item (
     catalog_id, external_id, {", ".join(COLUMNS)}, created_at, updated_at
 )
@@ -122,13 +123,20 @@ ORDER BY row.line
 ON CONFLICT (catalog_id, external_id) DO UPDATE SET
     ({", ".join(COLUMNS)}) = ROW ({_of("excluded")}),
     updated_at = now()
-RETURNING (xmax = 0)
-"""
+""",
+    "items",
+    "catalog_item",
+    COLUMNS,
+    keep_after=False,  # updated_at says whether something has changed it since
+)
 
 
-def merge(catalog: Catalog) -> Merged:
-    """Check the staged items and add or change those that differ. Call it in a transaction."""
-    parameters = {"catalog": catalog.pk}
+def merge(catalog: Catalog, number: int | None = None) -> Merged:
+    """Check the staged items and add or change those that differ. Call it in a transaction.
+
+    `number` is the import's, for its undo.
+    """
+    parameters = {"catalog": catalog.pk, "import": number}
     run(CLEANED, parameters)
     added = [is_new for (is_new,) in run(MERGE, parameters)]
     index_words(catalog)

@@ -2,11 +2,12 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
-from catalog.importers.rows import BadRow, Layout, Rows, staged
+from catalog.importers.rows import BadRow, Layout, Names, Rows, staged
 
 
-def read(path: Path, layout: Layout) -> Rows:
+def read(path: Path, layout: Layout, names: Names) -> Rows:
     """Yield an object a line; a line that is no object is bad, blank lines are passed over."""
     with path.open(encoding="utf-8-sig") as file:
         for line, text in enumerate(file, start=1):
@@ -18,6 +19,14 @@ def read(path: Path, layout: Layout) -> Rows:
                 yield BadRow(line, "", f"is no JSON: {error}")
                 continue
             if isinstance(value, dict):
-                yield staged(line, value, layout)
+                yield staged(line, _named(value, names), layout)
             else:
                 yield BadRow(line, "", "is no JSON object")
+
+
+def _named(value: dict[str, Any], names: Names) -> dict[str, Any]:
+    """The object under the names that were said; these go before what bears the name already."""
+    if not names:
+        return value
+    rest = {name: held for name, held in value.items() if name not in names}
+    return rest | {names[name]: value[name] for name in names if names[name] and name in value}

@@ -1,6 +1,6 @@
 """What the merges of items, offers, users and interactions share."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,11 +27,36 @@ def run(sql: str, parameters: Mapping[str, Any]) -> list[tuple[Any, ...]]:
         return cursor.fetchall() if cursor.description else []
 
 
-def count(sql: str, parameters: Mapping[str, Any]) -> int:
-    """Run one statement that returns no rows; how many it touched."""
-    with connection.cursor() as cursor:
-        cursor.execute(sql, parameters)
-        return int(cursor.rowcount)
+def noted(merge: str, kind: str, table: str, columns: Sequence[str], *, keep_after: bool) -> str:
+    """A merge that also writes down, for undo, which rows it added and what it changed.
+
+    Parameters
+    ----------
+    merge
+        INSERT … ON CONFLICT, without RETURNING.
+    columns
+        What it may change in `table`.
+    keep_after
+        Whether undo has to compare with what was written, for want of a time of change.
+
+    The former values are read in the same statement, which sees the table as it was before. Without
+    a number of an import (`import` is None: the demo's loads) nothing is written down.
+    """
+    former = ", ".join(f"'{column}', former.{column}" for column in columns)
+    written = ", ".join(f"'{column}', {column}" for column in columns)
+    after = f"jsonb_build_object({written})" if keep_after else "NULL::jsonb"
+    return f"""
+WITH merged AS (
+    {merge} RETURNING id, (xmax = 0) AS is_new, {after} AS after
+), noted AS (
+    INSERT INTO catalog_importedrow (part_of_id, kind, row_id, before, after)
+    SELECT %(import)s::bigint, '{kind}', merged.id,
+        CASE WHEN NOT merged.is_new THEN jsonb_build_object({former}) END, merged.after
+    FROM merged LEFT JOIN {table} AS former ON former.id = merged.id
+    WHERE %(import)s::bigint IS NOT NULL
+)
+SELECT is_new FROM merged
+"""
 
 
 def faults(checked_table: str) -> Iterator[BadRow]:

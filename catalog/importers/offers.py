@@ -2,7 +2,7 @@
 
 from catalog.events import EARLIEST
 from catalog.importers import checks
-from catalog.importers.merging import Merged, faults, run
+from catalog.importers.merging import Merged, faults, noted, run
 from catalog.importers.rows import OFFERS
 from catalog.importers.staging import table_of
 from catalog.models import Catalog
@@ -65,22 +65,27 @@ SELECT line, stored_id, kind, starts_at, ends_at,
 FROM ranked
 """
 
-MERGE = f"""
+MERGE = noted(
+    f"""
 INSERT INTO catalog_offer AS stored (catalog_id, item_id, kind, starts_at, ends_at)
 SELECT %(catalog)s, stored_id, kind, starts_at, ends_at
 FROM {CHECKED} WHERE fault IS NULL ORDER BY line
 ON CONFLICT (item_id, kind, starts_at) DO UPDATE SET ends_at = excluded.ends_at
 WHERE stored.ends_at <> excluded.ends_at
-RETURNING (xmax = 0)
-"""
+""",
+    "offers",
+    "catalog_offer",
+    ("ends_at",),
+    keep_after=True,
+)
 
 
-def merge(catalog: Catalog) -> Merged:
+def merge(catalog: Catalog, number: int | None = None) -> Merged:
     """Check the staged offers, add those that are new, and move the ends that differ.
 
-    Call it in a transaction, after the items are there.
+    Call it in a transaction, after the items are there. `number` is the import's, for its undo.
     """
-    parameters = {"catalog": catalog.pk, "earliest": EARLIEST}
+    parameters = {"catalog": catalog.pk, "earliest": EARLIEST, "import": number}
     run(CLEANED, parameters)
     added = [is_new for (is_new,) in run(MERGE, parameters)]
     return Merged(sum(added), len(added) - sum(added), faults(CHECKED))

@@ -6,31 +6,46 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from catalog.errors import CatalogError
-from catalog.importers.rows import Layout, Rows, as_text, staged
+from catalog.importers.rows import Layout, Names, Rows, as_text, check_names, staged
 
 ROWS_AT_ONCE = 20_000
 
 
-def read(path: Path, layout: Layout) -> Rows:
+def read(path: Path, layout: Layout, names: Names) -> Rows:
     """Yield the rows, batch by batch: the file may be larger than memory.
 
     Raises
     ------
     CatalogError
-        When this is no Parquet file, or lacks a required column.
+        When this is no Parquet file, or lacks a required column, or names one twice.
     """
     try:
         with pq.ParquetFile(path) as file:
-            missing = [name for name in layout.required if name not in file.schema_arrow.names]
+            columns = list(file.schema_arrow.names)
+            check_names(names, columns, path)
+            kept = [name for name in columns if names.get(name) != ""]
+            named = [names.get(name, name) for name in kept]
+            missing = [name for name in layout.required if name not in named]
             if missing:
                 raise CatalogError(f"{path} has no column {' and no column '.join(missing)}.")
+            if len(set(named)) < len(named):
+                twice = sorted({name for name in named if named.count(name) > 1})
+                raise CatalogError(f"{path} has the column {', '.join(twice)} more than once.")
             first = 1
             for batch in file.iter_batches(batch_size=ROWS_AT_ONCE):
-                yield from _rows(batch, layout, first)
+                yield from _rows(batch.select(kept).rename_columns(named), layout, first)
                 first += batch.num_rows
     except (pa.ArrowException, OSError) as error:
         reason = str(error).splitlines()[0]
         raise CatalogError(f"{path} cannot be read as Parquet: {reason}") from error
+
+
+def rows_of(path: Path) -> int:
+    """How many rows its footer says there are; 0 where it cannot be read."""
+    try:
+        return int(pq.read_metadata(path).num_rows)
+    except (pa.ArrowException, OSError):
+        return 0
 
 
 def _rows(batch: "pa.RecordBatch", layout: Layout, first: int) -> Rows:

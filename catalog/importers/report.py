@@ -7,6 +7,8 @@ from types import TracebackType
 
 from catalog.importers.rows import BadRow
 
+FIRST = 20  # rows that are kept at hand beside the file
+
 
 class Report:
     """Collects bad rows on disk; the file stands under its name only once it is complete.
@@ -23,11 +25,14 @@ class Report:
         self._writer = csv.writer(self._file)
         self._writer.writerow(["file", "line", "field", "reason"])
         self.rows = 0
+        self.first: list[tuple[str, BadRow]] = []  # file and row, for a page or a terminal
 
     def add(self, file: Path, row: BadRow) -> None:
         """One more row that was left out."""
         self._writer.writerow([file.name, row.line, row.field, row.reason])
         self.rows += 1
+        if len(self.first) < FIRST:
+            self.first.append((file.name, row))
 
     def flush(self) -> None:
         """Write what is still in memory, so that a full disk is felt before the commit."""

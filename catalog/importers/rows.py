@@ -1,10 +1,13 @@
 """The columns that a file may have, and what a reader hands on."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time
 from decimal import Decimal
+from pathlib import Path
+
+from catalog.errors import CatalogError
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,10 @@ INTERACTIONS = Layout(
 )
 
 
+LAYOUTS = {layout.kind: layout for layout in (ITEMS, OFFERS, USERS, INTERACTIONS)}  # as merged
+Names = Mapping[str, str]  # column of a file → the name that it is to have; '' = left out
+
+
 @dataclass(frozen=True)
 class BadRow:
     """A row that cannot be read or stored."""
@@ -60,6 +67,22 @@ class BadRow:
 # line, the columns of the layout, the unknown columns as a JSON object; None = nothing there
 StagedRow = tuple[int | str | None, ...]
 Rows = Iterator[StagedRow | BadRow]
+
+
+def check_names(names: Names, columns: Sequence[str], path: Path) -> None:
+    """See that the columns that are renamed are there.
+
+    Raises
+    ------
+    CatalogError
+        One isn't.
+    """
+    missing = [name for name in names if name not in columns]
+    if missing:
+        raise CatalogError(
+            f"{path} has no column {' and no column '.join(missing)}; its header is"
+            f" {', '.join(columns)[:200]}."
+        )
 
 
 def as_text(value: object) -> str | None:

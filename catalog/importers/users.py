@@ -1,7 +1,7 @@
 """Staged users → people known by their external id."""
 
 from catalog.importers import checks
-from catalog.importers.merging import Merged, faults, run
+from catalog.importers.merging import Merged, faults, noted, run
 from catalog.importers.rows import USERS
 from catalog.importers.staging import table_of
 from catalog.people import LONGEST_USERNAME
@@ -61,29 +61,35 @@ SELECT user_id,
     attributes, %(is_simulated)s, false, false, false, true, '', '', '', now()
 """
 
-MERGE = f"""
+MERGE = noted(
+    f"""
 {INSERT} FROM {CHECKED} WHERE fault IS NULL ORDER BY line
 ON CONFLICT (external_id) DO UPDATE SET attributes = stored.attributes || excluded.attributes
 WHERE stored.attributes || excluded.attributes <> stored.attributes
-RETURNING (xmax = 0)
-"""
+""",
+    "users",
+    "catalog_user",
+    ("attributes",),
+    keep_after=True,
+)
 
-ADD_MISSING = f"""
-{INSERT} FROM (SELECT user_id, '{{}}'::jsonb AS attributes FROM people_named) AS people
-ON CONFLICT (external_id) DO NOTHING
-"""
 
-
-def merge(*, is_simulated: bool = False) -> Merged:
+def merge(*, is_simulated: bool = False, number: int | None = None) -> Merged:
     """Check the staged users, add those who are new, and add new attributes to the others'.
 
     People belong to no catalog, so what another file said of them stays. Call it in a transaction.
+    `number` is the import's, for its undo.
     """
     run(CLEANED, {})
-    added = [is_new for (is_new,) in run(MERGE, {"is_simulated": is_simulated})]
+    added = [is_new for (is_new,) in run(MERGE, {"is_simulated": is_simulated, "import": number})]
     return Merged(sum(added), len(added) - sum(added), faults(CHECKED))
 
 
-def add_missing(query: str, *, is_simulated: bool = False) -> None:
-    """Add the people whom this query names in its column `user_id`, if they are not there yet."""
-    run(f"WITH people_named AS ({query}) {ADD_MISSING}", {"is_simulated": is_simulated})
+def add_missing(checked: str, *, is_simulated: bool = False, number: int | None = None) -> None:
+    """Add the people whom the good rows of this table name, if they are not there yet."""
+    people = f"SELECT DISTINCT user_id, '{{}}'::jsonb AS attributes FROM {checked}"
+    insert = f"{INSERT} FROM ({people} WHERE fault IS NULL) AS people ON CONFLICT DO NOTHING"
+    run(
+        noted(insert, "users", "catalog_user", ("attributes",), keep_after=True),
+        {"is_simulated": is_simulated, "import": number},
+    )

@@ -1,4 +1,4 @@
-"""What is stored: catalogs, items, their vectors and offers, people, interactions, slates."""
+"""What is stored: catalogs, items, vectors, offers, people, interactions, slates, imports."""
 
 from catalog.models.audit import AuditEntry, AuditEntryQuerySet
 from catalog.models.behaviour import Interaction, InteractionQuerySet, SlateLog
@@ -10,6 +10,7 @@ from catalog.models.catalogs import (
     InteractionType,
     LoadState,
 )
+from catalog.models.imports import KEEP_UNDO, Import, ImportedRow
 from catalog.models.items import (
     EncoderVersion,
     EncoderVersionQuerySet,
@@ -24,6 +25,7 @@ from catalog.models.rules import Rule, RuleQuerySet
 
 __all__ = [
     "EVENT_WEIGHTS",
+    "KEEP_UNDO",
     "ApiKey",
     "AuditEntry",
     "AuditEntryQuerySet",
@@ -32,6 +34,8 @@ __all__ = [
     "EncoderVersion",
     "EncoderVersionQuerySet",
     "Follow",
+    "Import",
+    "ImportedRow",
     "Interaction",
     "InteractionQuerySet",
     "InteractionType",

@@ -11,7 +11,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_POST
 
 from catalog.models import Role
-from recsite.dashboard.access import locked_catalog, needs, staff_user
+from recsite.dashboard.access import locked_catalog, needs, require, staff_user
 from training import runs
 from training.errors import TrainingFault
 from training.models import TrainingRun
@@ -88,6 +88,8 @@ def resume(request: HttpRequest, run_id: uuid.UUID) -> HttpResponse:
 def retry(request: HttpRequest, run_id: uuid.UUID) -> HttpResponse:
     """Queue the run again as a new one, or show the one that is going on."""
     run = get_object_or_404(TrainingRun.objects.select_related("catalog"), pk=run_id)
+    if "undo" in run.parameters:
+        require(request, Role.ADMIN)  # as for the page that started it
     locked_catalog(run.catalog.slug)
     going_on = TrainingRun.objects.filter(retry_of=run).going_on().first()
     if going_on:

@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 
 from training.plots import Tick, round_ticks
@@ -22,7 +22,7 @@ class Curve:
     points: str  # of <polyline>
     last_x: str
     last_y: str
-    steps: Sequence[tuple[int, float]]  # what is drawn, for the table
+    steps: Sequence[tuple[int | date, float]]  # what is drawn, for the table
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,7 @@ class Chart:
     left: int = LEFT
     right_end: int = WIDTH - RIGHT
     bottom: int = HEIGHT - BOTTOM
+    step: str = "step"  # or day
 
     @property
     def data(self) -> str:
@@ -46,7 +47,7 @@ class Chart:
             [
                 {
                     "name": curve.name,
-                    "steps": [x for x, _ in curve.steps],
+                    "steps": [x if isinstance(x, int) else x.toordinal() for x, _ in curve.steps],
                     "values": [y for _, y in curve.steps],
                 }
                 for curve in self.curves
@@ -95,6 +96,21 @@ def overlaid_charts(points: Iterable[tuple[str, str, int, float]]) -> list[Chart
             group = groups.setdefault(name.replace("_", " ").replace("/", " "), {})
             group.setdefault(run, []).append((step, value))
     return [_chart(title, group) for title, group in sorted(groups.items())]
+
+
+def day_chart(title: str, curves: dict[str, Sequence[tuple[date, float]]]) -> Chart:
+    """Curves over the same days, none of them left out."""
+    by_number = {
+        name: [(day.toordinal(), value) for day, value in days] for name, days in curves.items()
+    }
+    drawn = _chart(title, by_number)
+    days = sorted(day for points in curves.values() for day, _ in points)
+    ticks = [
+        replace(tick, text=f"{day.day} {day:%b}")
+        for tick, day in zip(drawn.x_ticks, (days[0], days[-1]), strict=False)
+    ]
+    dated = [replace(curve, steps=list(curves[curve.name])) for curve in drawn.curves]
+    return replace(drawn, curves=dated, x_ticks=ticks, step="day")
 
 
 def bars(days: Sequence[tuple[date, int]]) -> list[Bar]:

@@ -7,7 +7,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_GET, require_POST
 
-from catalog.models import Role
+from catalog.models import Import, Role
 from recsite import health
 from recsite.csv_file import csv_file
 from recsite.dashboard.access import needs
@@ -36,6 +36,7 @@ class Live:
     version: ModelVersion | None  # what it registered
     retries: list[TrainingRun]
     trials: list[TuningTrial]  # of a search, by number
+    imported: Import | None  # what an import wrote
 
     @property
     def has_form(self) -> bool:
@@ -160,6 +161,11 @@ def _live(run: TrainingRun) -> Live:
         waits_for=_waits_for(run),
         retries=list(TrainingRun.objects.filter(retry_of=run).order_by("created_at")),
         trials=list(run.trials.order_by("number")) if run.kind == TrainingRun.Kind.TUNE else [],
+        imported=(
+            Import.objects.filter(run_id=run.pk).first()
+            if run.kind == TrainingRun.Kind.IMPORT
+            else None
+        ),
         version=ModelVersion.objects.filter(run=run).select_related("catalog").first(),
     )
 

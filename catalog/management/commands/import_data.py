@@ -6,7 +6,8 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from catalog.errors import CatalogError
-from catalog.importers.files import Outcome, import_files
+from catalog.importers import mapping
+from catalog.importers.files import Origin, Outcome, import_by_kind
 from catalog.models import Catalog
 
 
@@ -19,14 +20,26 @@ class Command(BaseCommand):
         parser.add_argument("--offers", type=Path, metavar="FILE")
         parser.add_argument("--users", type=Path, metavar="FILE")
         parser.add_argument("--interactions", type=Path, metavar="FILE")
+        parser.add_argument(
+            "--map",
+            action="append",
+            default=[],
+            metavar="COLUMN=FIELD",
+            help="a column of the file that has another name with us; COLUMN= leaves it out",
+        )
+        parser.add_argument(
+            "--dry-run", action="store_true", help="say what would come of it, and write nothing"
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         kinds = ("items", "offers", "users", "interactions")
-        files = {f"{kind}_file": options[kind] for kind in kinds}
-        if not any(files.values()):
+        files = {kind: options[kind] for kind in kinds if options[kind]}
+        if not files:
             raise CommandError(
                 "Name at least one file: --items, --offers, --users or --interactions."
             )
+        if options["map"] and len(files) > 1:
+            raise CommandError("--map speaks of one file; import them one after another.")
         try:
             catalog = Catalog.objects.get(slug=options["catalog"])
         except Catalog.DoesNotExist:
@@ -35,7 +48,13 @@ class Command(BaseCommand):
                 f" manage.py create_catalog {options['catalog']} --kind product|article"
             ) from None
         try:
-            outcome = import_files(catalog, **files, say=self._say)
+            outcome = import_by_kind(
+                catalog,
+                files,
+                names={next(iter(files)): mapping.parse(options["map"])},
+                origin=Origin(is_dry=options["dry_run"]),
+                say=self._say,
+            )
         except CatalogError as error:
             raise CommandError(str(error)) from None
         self._sum_up(outcome)
@@ -49,10 +68,16 @@ class Command(BaseCommand):
         if self.stderr.isatty():
             self.stderr.write("")
         for summary in outcome.summaries:
-            self.stdout.write(
-                f"{summary.kind}: {summary.rows:,} rows: {summary.added:,} new,"
-                f" {summary.changed:,} changed, {summary.unchanged:,} unchanged,"
-                f" {summary.bad:,} bad"
-            )
+            self.stdout.write(str(summary))
+        if outcome.number is None:
+            self._show_bad(outcome)
         if outcome.report:
             self.stdout.write(f"{outcome.bad:,} bad rows are listed in {outcome.report}")
+        if outcome.number is None:
+            self.stdout.write("Nothing was written: this was a dry run.")
+        else:
+            self.stdout.write(f"manage.py undo_import {outcome.number} takes it back.")
+
+    def _show_bad(self, outcome: Outcome) -> None:
+        for file, row in outcome.first_bad:
+            self.stdout.write(f"{file}, line {row.line}: {row.field} {row.reason}")

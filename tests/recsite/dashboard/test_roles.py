@@ -67,6 +67,13 @@ NEEDS = {  # route → the role to see it, the role to send its form
     "weights": (VIEWER, ADMIN),
     "dials": (VIEWER, ADMIN),
     "measure-dials": (OPERATOR, OPERATOR),
+    "data": (VIEWER, VIEWER),
+    "doctor": (VIEWER, VIEWER),
+    "doctor-findings": (VIEWER, VIEWER),
+    "imports": (VIEWER, OPERATOR),
+    "import-file": (OPERATOR, OPERATOR),
+    "import-undo": (ADMIN, ADMIN),
+    "import-report": (VIEWER, VIEWER),
     "schedules": (VIEWER, VIEWER),
     "schedule-add": (ADMIN, ADMIN),
     "schedule": (ADMIN, ADMIN),
@@ -87,6 +94,8 @@ EXAMPLES = {
     "schedule_id": 1,
     "rule_id": 1,
     "kind": "",
+    "number": 1,
+    "name": "shop-x.csv",
 }
 
 
@@ -168,6 +177,9 @@ class TestRoutes:
             ("promote", ["shop", other.bundle_id]),
             ("roll-back", ["shop"]),
             ("schedules", []),
+            ("data", []),
+            ("doctor", ["shop"]),
+            ("imports", ["shop"]),
             ("audit", []),
             ("services", []),
         ):

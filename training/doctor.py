@@ -1,0 +1,138 @@
+"""The data doctor: is a catalog's data fit to learn from, and what would mend it."""
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from statistics import median
+from typing import Any
+
+from django.utils import timezone
+
+from catalog.figures import Day, Figures, figures_of
+from catalog.models import Catalog
+from training.cost import GIB, Cost, estimate
+from training.findings import (
+    FEW,
+    Colour,
+    Finding,
+    judged,
+    of_bots,
+    of_clock,
+    of_interactions,
+    of_items,
+    of_slates,
+)
+from training.models import TrainingRun
+
+WEEKS_BEFORE = 28  # days that a day is compared with
+RECENT = 14  # days that are looked at for jumps
+FAR = 6.0  # of a day from the median, in robust standard deviations
+RATIO = 2.0  # and at least so many times as much, or as little
+LONG = 4 * 3600.0  # seconds of a training
+MUCH = 0.7  # of the memory of this machine
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """All findings of one catalog, the worst first, and the figures behind them."""
+
+    catalog: str  # slug
+    at: datetime
+    findings: list[Finding]
+    figures: Figures
+    cost: Cost
+
+    @property
+    def colour(self) -> Colour:
+        """That of the worst finding."""
+        return max((one.colour for one in self.findings), key=list(Colour).index)
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self) | {"colour": self.colour}
+
+
+def examine(catalog: Catalog) -> Diagnosis:
+    """Look at a catalog's data; few queries, however much there is."""
+    figures = figures_of(catalog)
+    cost = estimate(catalog, TrainingRun.Kind.TRAIN, {})
+    slug = catalog.slug
+    found = [
+        *of_items(figures, slug, has_prices=catalog.item_kind == Catalog.ItemKind.PRODUCT),
+        *of_interactions(figures, slug),
+        *of_slates(figures),
+        *of_clock(figures),
+        *of_bots(figures),
+        *_jumps(figures.days),
+        *_cost(cost, slug),
+    ]
+    found.sort(key=lambda one: -list(Colour).index(one.colour))
+    return Diagnosis(slug, timezone.now(), found, figures, cost)
+
+
+def _jumps(days: list[Day]) -> Iterable[Finding]:
+    """Days far outside the median of the weeks before them."""
+    today = timezone.now().date()
+    told = []
+    for place in range(max(len(days) - RECENT, WEEKS_BEFORE), len(days)):
+        day, before = days[place], days[place - WEEKS_BEFORE : place]
+        usual = median(one.interactions for one in before)
+        if _is_far(day.interactions, [one.interactions for one in before]) and not (
+            day.day == today and day.interactions < usual
+        ):
+            told.append(f"{day.day:%d %b} {day.interactions:,} (usually {usual:,.0f})")
+    if told:
+        yield judged(
+            "Jumps",
+            Colour.AMBER,
+            f"Interactions of {len(told)} of the last {RECENT} days lie far outside the"
+            f" {WEEKS_BEFORE} days before: {', '.join(told[-4:])}.",
+            "A campaign, an import, or a page that stopped reporting? If it is a fault, mend it"
+            " before the next training.",
+            page="audit",
+        )
+    else:
+        yield Finding("Jumps", Colour.GREEN, f"No day of the last {RECENT} is out of the ordinary.")
+
+
+def _is_far(count: int, before: list[int]) -> bool:
+    """Whether a day lies outside what the days before let expect."""
+    usual = median(before)
+    if max(count, usual) < FEW:
+        return False
+    spread = 1.4826 * median(abs(one - usual) for one in before)  # as wide as a normal one's sigma
+    off = abs(count - usual) > FAR * max(spread, usual**0.5)
+    return off and not usual / RATIO < count < usual * RATIO
+
+
+def _cost(cost: Cost, slug: str) -> Iterable[Finding]:
+    """Whether the next training fits into this machine, and into a night."""
+    source = (
+        f"as {cost.runs} earlier {'one' if cost.runs == 1 else 'ones'} of this catalog let expect"
+        if cost.runs
+        else "as measured on other catalogs (docs/results/README.md)"
+    )
+    if cost.is_too_much:
+        colour = Colour.RED
+    else:
+        colour = Colour.AMBER if cost.memory > MUCH * cost.machine else Colour.GREEN
+    yield judged(
+        "Memory for a training",
+        colour,
+        f"About {cost.gibibytes:.1f} of this machine's {cost.machine / GIB:.1f} GiB.",
+        "Train on a machine with more memory, or run nothing else meanwhile.",
+    )
+    yield judged(
+        "Time for a training",
+        Colour.AMBER if cost.seconds > LONG else Colour.GREEN,
+        f"{_duration(cost.low)} to {_duration(cost.high)}, {source}.",
+        "Start it when the machine is quiet; a schedule does.",
+        f"manage.py schedule add {slug} train --hour 2",
+        "schedules",
+    )
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
