@@ -5,6 +5,7 @@ from django.urls import path
 from recsite.dashboard import (
     actions,
     audit_page,
+    drift_page,
     model_page,
     model_pages,
     overview,
@@ -26,6 +27,7 @@ urlpatterns = [
         for kind in actions.STARTED
     ),
     path("catalogs/<slug:slug>/refresh/", actions.refresh, name="refresh"),
+    path("catalogs/<slug:slug>/latency/", overview.latency, name="latency"),
     path("runs/", run_list.page, name="runs"),
     path("runs.csv", run_list.download, name="runs-csv"),
     path("runs/new/", run_form.page, name="run-new"),
@@ -66,6 +68,10 @@ urlpatterns = [
     path("schedules/<int:schedule_id>/resume/", schedule_pages.resume, name="schedule-resume"),
     path("schedules/<int:schedule_id>/delete/", schedule_pages.delete, name="schedule-delete"),
     path("catalogs/<slug:slug>/auto-promote/", schedule_pages.auto_promote, name="auto-promote"),
+    path("drift/", drift_page.catalogs, name="drifts"),
+    path("drift/<slug:slug>/", drift_page.page, name="drift"),
+    path("drift/<slug:slug>/measure/", drift_page.measure, name="drift-measure"),
+    path("drift/<slug:slug>/now/", drift_page.now, name="drift-now"),
     path("services/", service_page.page, name="services"),
     path("services/now/", service_page.now, name="services-now"),
     path("audit/", audit_page.page, name="audit"),
