@@ -13,7 +13,7 @@ from django.views.decorators.http import require_GET
 from catalog.figures import BUCKETS
 from catalog.models import Catalog, Role
 from recsite.dashboard.access import needs
-from recsite.dashboard.charts import Chart, day_chart
+from recsite.dashboard.charts import Chart, curves_by_day
 from recsite.fresh import Fresh
 from training.doctor import Diagnosis, examine
 from training.findings import Finding
@@ -97,7 +97,7 @@ def _charts(diagnosis: Diagnosis) -> list[Chart]:
         "Impressions a day": {"items in view": [(day.day, float(day.impressions)) for day in days]},
     }
     return [
-        day_chart(title, dict(curves))
+        curves_by_day(title, dict(curves))
         for title, curves in whole.items()
         if any(value for points in curves.values() for _, value in points)
     ]

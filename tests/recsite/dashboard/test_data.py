@@ -14,7 +14,7 @@ from catalog.creation import create_catalog
 from catalog.importers import uploads
 from catalog.models import AuditEntry, Catalog, Import, Item, User
 from recsite.dashboard import doctor
-from recsite.dashboard.charts import day_chart
+from recsite.dashboard.charts import curves_by_day
 from training.errors import RunCancelled
 from training.handle import RunHandle
 from training.import_run import import_or_undo
@@ -80,7 +80,7 @@ class TestDoctor:
         assert "Larder" in staff.get(data).content.decode()
 
     def test_a_chart_of_days_has_their_names(self) -> None:
-        chart = day_chart("A", {"x": [(date(2024, 5, 1), 2.0), (date(2024, 5, 2), 3.0)]})
+        chart = curves_by_day("A", {"x": [(date(2024, 5, 1), 2.0), (date(2024, 5, 2), 3.0)]})
         assert [tick.text for tick in chart.x_ticks] == ["1 May", "2 May"]
         assert chart.curves[0].steps[0] == (date(2024, 5, 1), 2.0)
 
