@@ -15,7 +15,9 @@ from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from catalog.events import Event, log_interactions
 from catalog.models import EVENT_WEIGHTS, Catalog, Item, User
-from recsite.dashboard.urls import urlpatterns
+from recsite.dashboard.page_times import whole_pages
+from recsite.dashboard.workers import Backstage, Worker
+from recsite.health import Part
 from tests.recsite import ranking_stub
 from tests.recsite.dashboard.test_playground import asked, two  # noqa: F401 – fixtures
 from tests.recsite.dashboard.test_searches import search
@@ -96,8 +98,11 @@ def run(shop: Catalog, two: tuple[ModelVersion, ModelVersion]) -> TrainingRun:  
 
 @pytest.fixture
 def stocked(shop: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Sixty products and stories, and a few interactions."""
+    """Sixty products and stories, a few interactions, and a worker."""
     ranking_stub.install(monkeypatch)
+    worker = Worker("celery@one", ["training"], slots=2, busy=1, done=7, uptime=300, pid=42)
+    seen = Backstage(Part(True), {"training": 1, "fast": 0}, [worker])
+    monkeypatch.setattr("recsite.dashboard.workers.watch.now", lambda: seen)
     weights = EVENT_WEIGHTS["article"]
     paper = Catalog.objects.create(
         slug="news", name="Paper", item_kind="article", event_weights=weights
@@ -149,15 +154,7 @@ def dashboard(
         "schedule_id": schedule.pk,
         "kind": "",
     }
-    addresses = [
-        reverse(
-            f"dashboard:{pattern.name}",
-            kwargs={name: named[name] for name in pattern.pattern.converters},
-        )
-        for pattern in urlpatterns
-    ]
-    answers = [(address, client.get(address)) for address in addresses]
-    pages = [address for address, answer in answers if b"</html>" in answer.getvalue()]
+    pages = whole_pages(client, named)
     assert len(pages) >= 18  # the rest are buttons, fragments and files
     others = TrainingRun.objects.exclude(pk=run.pk)
     chosen = "&".join(f"run={one.pk}" for one in (run, *others.filter(kind="train")))
