@@ -15,7 +15,8 @@ from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from catalog.events import Event, log_interactions
 from catalog.models import EVENT_WEIGHTS, Catalog, Item, User
-from recsite.dashboard.page_times import whole_pages
+from recsite.dashboard.page_times import addresses, whole_pages
+from recsite.dashboard.urls import urlpatterns
 from recsite.dashboard.workers import Backstage, Worker
 from recsite.health import Part
 from tests.recsite import ranking_stub
@@ -152,8 +153,12 @@ def dashboard(
         "run_id": run.pk,
         "bundle_id": two[1].bundle_id,
         "schedule_id": schedule.pk,
+        "rule_id": 1,
+        "number": 1,  # of an import
+        "name": "none.csv",
         "kind": "",
     }
+    assert len(addresses(named)) == len(urlpatterns)  # a new route's names stand above
     pages = whole_pages(client, named)
     assert len(pages) >= 18  # the rest are buttons, fragments and files
     others = TrainingRun.objects.exclude(pk=run.pk)
