@@ -1,0 +1,94 @@
+"""How long each page of the dashboard takes to make, and how many queries it asks."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+from django.contrib.auth import get_user_model
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+
+from catalog.models import Catalog, Role
+from recsite.dashboard.urls import urlpatterns
+from recsite.faults import SetupFault
+from training.models import ModelVersion, Schedule, TrainingRun
+
+
+@dataclass(frozen=True)
+class PageTime:
+    """What one page took."""
+
+    address: str
+    status: int
+    median: float  # ms
+    p95: float  # ms
+    queries: int  # the most that one request asked
+    in_database: float  # ms, of the median request
+
+
+def addresses(named: Mapping[str, Any]) -> list[str]:
+    """The addresses of the routes that these names suffice for."""
+    return [
+        reverse(f"dashboard:{pattern.name}", kwargs={name: named[name] for name in names})
+        for pattern in urlpatterns
+        if (names := pattern.pattern.converters).keys() <= named.keys()
+    ]
+
+
+def whole_pages(client: Client, named: Mapping[str, Any]) -> list[str]:
+    """Those of them that answer a GET with a whole page: no buttons, fragments and files."""
+    answers = ((address, client.get(address)) for address in addresses(named))
+    return [address for address, answer in answers if b"</html>" in answer.getvalue()]
+
+
+def measure(catalog: Catalog, times: int) -> Iterator[PageTime]:
+    """Ask for each page of the dashboard so many times, as an admin would.
+
+    Raises
+    ------
+    SetupFault
+        Nobody is an admin.
+    """
+    admin = get_user_model().objects.filter(is_active=True, role=Role.ADMIN).first()
+    if admin is None:
+        raise SetupFault("Nobody is an admin: manage.py createsuperuser, then set_role NAME admin.")
+    client = Client(SERVER_NAME="localhost", raise_request_exception=False)
+    client.force_login(admin)
+    try:
+        for address in whole_pages(client, _examples(catalog)):
+            yield _measured(client, address, times)
+    finally:
+        client.logout()
+
+
+def _examples(catalog: Catalog) -> dict[str, Any]:
+    """The newest run, model and schedule of the catalog, where there is one."""
+    runs = TrainingRun.objects.filter(catalog=catalog).order_by("-created_at")
+    models = ModelVersion.objects.filter(catalog=catalog).order_by("-created_at")
+    found = {
+        "run_id": runs.values_list("pk", flat=True).first(),
+        "bundle_id": models.values_list("bundle_id", flat=True).first(),
+        "schedule_id": Schedule.objects.filter(catalog=catalog)
+        .values_list("pk", flat=True)
+        .first(),
+    }
+    return {"slug": catalog.slug, **{name: value for name, value in found.items() if value}}
+
+
+def _measured(client: Client, address: str, times: int) -> PageTime:
+    taken, counts, asked = [], [], []
+    for _ in range(times):
+        with CaptureQueriesContext(connection) as queries:
+            start = perf_counter()
+            answer = client.get(address)
+            taken.append(1000 * (perf_counter() - start))
+        counts.append(len(queries))
+        asked.append(1000 * sum(float(query["time"]) for query in queries.captured_queries))
+    median, p95 = np.percentile(taken, (50, 95))
+    return PageTime(
+        address, answer.status_code, float(median), float(p95), max(counts), float(np.median(asked))
+    )
