@@ -3,7 +3,7 @@
 from datetime import date, timedelta
 
 from recsite.dashboard.charts import BAR_HEIGHT, bars, curve_charts
-from recsite.dashboard.day_charts import Point, curves_by_day
+from recsite.dashboard.day_charts import Point, day_chart
 
 
 class TestCharts:
@@ -48,7 +48,7 @@ class TestDayChart:
             Point(self.DAY + timedelta(days=1), None, "unknown", note="too few"),
             Point(self.DAY + timedelta(days=4), 0.3, "alert"),
         ]
-        chart = curves_by_day("prices", "Prices", points, (0.1, 0.25))
+        chart = day_chart("prices", "Prices", points, (0.1, 0.25))
         assert [dot.x for dot in chart.dots] == ["46.0", "350.0"]
         assert [line.style for line in chart.lines] == ["watch", "alert"]
         assert [tick.text for tick in chart.x_ticks] == ["2 Jan", "6 Jan"]
@@ -57,7 +57,7 @@ class TestDayChart:
 
     def test_intervals_and_what_it_is_compared_with(self) -> None:
         points = [Point(self.DAY, 0.2, "steady", 0.1, 0.3, 0.25)]
-        chart = curves_by_day("ctr", "Clicks", points, beside_name="the week before")
+        chart = day_chart("ctr", "Clicks", points, beside_name="the week before")
         (dot,) = chart.dots
         assert dot.whisker is not None
         assert float(dot.whisker[0]) > float(dot.y) > float(dot.whisker[1])
@@ -66,4 +66,4 @@ class TestDayChart:
         assert chart.lines == []
 
     def test_zeros_alone(self) -> None:
-        assert curves_by_day("ctr", "Clicks", [Point(self.DAY, 0.0, "steady")]).dots
+        assert day_chart("ctr", "Clicks", [Point(self.DAY, 0.0, "steady")]).dots

@@ -124,7 +124,7 @@ class TestRegistry:
         registry.promote(first, None, "first")
         for number in range(6):
             registered(shop, tmp_path, 0.11 + number / 100)
-        with django_assert_max_num_queries(13):
+        with django_assert_max_num_queries(14):
             staff.get(reverse("dashboard:catalog-models", args=["shop"]))
 
 
