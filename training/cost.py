@@ -33,7 +33,7 @@ SECONDS_A_STEP = {  # of 32 picks or texts, 128 for a projection: "Encoders that
     "projection": 60 / 3_000,
 }
 SECONDS_A_TRIAL = 147 / 100_000  # of a search, an interaction: "Searching for better settings"
-SECONDS_A_HEAD = 0.3  # of a distillation: "A cross-encoder as teacher"
+SECONDS_A_HEAD = 0.6  # of a distillation: "A cross-encoder as teacher"
 VARIANTS = 5  # of an encoder that is made smaller; each encodes the catalog
 GIB = 1024**3
 MEMORY = 1.0 * GIB  # of a process with torch and an encoder: the demo news
