@@ -159,10 +159,20 @@ def bundle_exists(bundle_id: str) -> bool:
 def snapshot_of(bundle_id: str) -> str:
     """The digest of the snapshot it was trained on; '' if its meta.json cannot be read."""
     try:
-        text = _read_meta(bundle_path(bundle_id), bundle_id)
-        return _parse_meta(text, bundle_id).snapshot_digest
+        return meta_of(bundle_id).snapshot_digest
     except BundleError:
         return ""
+
+
+def meta_of(bundle_id: str) -> BundleMeta:
+    """What its meta.json says, the other files unchecked; for all but serving that is enough.
+
+    Raises
+    ------
+    BundleError
+        The folder or its meta.json is gone, or cannot be read.
+    """
+    return _parse_meta(_read_meta(bundle_path(bundle_id), bundle_id), bundle_id)
 
 
 def delete_bundle(bundle_id: str) -> None:

@@ -72,6 +72,7 @@ try:
     CELERY_BROKER_URL: str = _url(
         "CELERY_BROKER_URL", "redis rediss redis+socket sentinel amqp amqps memory"
     )
+    ALERT_WEBHOOK_URL: str = _url("ALERT_WEBHOOK_URL", "https http")  # '' = alerts stay here
     DEMO: bool = env.bool("DEMO", False)  # visitors may look through the demo's people
     DEMO_SCALE: str = env.str("DEMO_SCALE", "small", validate=validate.OneOf(["small", "full"]))
     DEVICE: str = env.str(
@@ -316,6 +317,15 @@ CELERY_BEAT_SCHEDULE = {
     "prepare-partitions": {
         "task": "training.tasks.prepare_partitions",
         "schedule": crontab(hour="1", minute="10"),
+    },
+    "measure-drift": {
+        "task": "training.tasks.measure_drift",
+        "schedule": crontab(hour="0", minute="40"),  # of the day that is over
+    },
+    "send-alerts": {
+        "task": "training.tasks.send_alerts",
+        "schedule": 300.0,
+        "options": {"expires": 300},
     },
     "tidy": {"task": "training.tasks.tidy", "schedule": crontab(hour="3", minute="30")},
 }

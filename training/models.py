@@ -1,4 +1,4 @@
-"""Training runs, what starts them by itself, the models that they register, and promotions."""
+"""Training runs, what starts them by itself, drift, the models they register, and promotions."""
 
 import uuid
 from collections.abc import Iterable
@@ -280,6 +280,39 @@ class Schedule(models.Model):
             return f"every day at {self.hour:02}:00 UTC"
         often = "every hour" if self.every_hours == 1 else f"every {self.every_hours} hours"
         return f"{often}, {self.hour:02}:00 UTC among them"
+
+
+class DriftLevel(models.TextChoices):
+    """How much something has moved."""
+
+    UNKNOWN = "unknown", "Too little to tell"
+    STEADY = "steady"
+    WATCH = "watch"
+    ALERT = "alert"
+
+
+class DriftReport(models.Model):
+    """How far a day's traffic is from what the live model learned. Written by training/drift.py."""
+
+    catalog = models.ForeignKey(Catalog, on_delete=models.CASCADE, related_name="drift_reports")
+    day = models.DateField()  # UTC; the newest of the days that are looked at
+    bundle_id = models.CharField(max_length=80)  # that was live when it was measured
+    measures = models.JSONField(default=dict)  # name → fields of training.drift.Measure
+    score = models.FloatField(default=0.0)  # the largest PSI that chance does not explain
+    level = models.CharField(max_length=8, choices=DriftLevel)
+    measured_at = models.DateTimeField(auto_now=True)
+    # the message of an alert, see training/alerts.py
+    sent_at = models.DateTimeField(null=True)
+    send_attempts = models.PositiveSmallIntegerField(default=0)
+    send_fault = models.TextField(blank=True, default="")
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint("catalog", "day", name="driftreport_one_a_day"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.catalog.slug} {self.day}: {self.level}"
 
 
 class RunMetric(models.Model):

@@ -1,5 +1,6 @@
 """Thin Celery tasks: each fetches, calls one function, and leaves the truth in PostgreSQL."""
 
+import logging
 import uuid
 from typing import Any
 
@@ -10,7 +11,10 @@ from django.utils import timezone
 from catalog.events import ensure_months
 from catalog.importers import undo, uploads
 from catalog.models import Catalog
-from training import refresh, registry, rollout, runs, schedules, watcher
+from training import alerts, drift, refresh, registry, rollout, runs, schedules, watcher
+from training.errors import TrainingFault
+
+logger = logging.getLogger(__name__)
 
 
 @shared_task(name=runs.WAKE_TASK)
@@ -38,6 +42,25 @@ def refresh_vectors(catalog_id: int | None = None) -> None:
 def run_schedules() -> None:
     """Start what the schedules say is due."""
     schedules.run_due()
+
+
+@shared_task
+def measure_drift(catalog_id: int | None = None) -> None:
+    """Measure yesterday everywhere, or today in one catalog; and tell who wants to know at once."""
+    if catalog_id is None:
+        drift.measure_all()
+    else:
+        try:
+            drift.measure_days(Catalog.objects.get(pk=catalog_id))
+        except TrainingFault as fault:
+            logger.warning("drift: %s", fault)
+    alerts.send_due()
+
+
+@shared_task
+def send_alerts() -> None:
+    """Send the alerts that could not be sent before."""
+    alerts.send_due()
 
 
 @shared_task
