@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -47,7 +48,7 @@ TITLES = {
     "categories": "Categories of what is picked",
     "prices": "Prices of what is picked",
     "vectors": "Texts of what is picked",
-    "histories": "Histories of who comes",
+    "histories": "What visitors did in the four weeks before",
     "scores": "Scores of slates",
     "ctr": "Slates in view that are clicked",
     "ndcg": "Places of what is clicked",
@@ -314,7 +315,7 @@ def _psi_measure(
 def _ranges(edges: NDArray[np.float64]) -> list[str]:
     """The bins between these borders in words."""
     borders = [f"{edge:.4g}" for edge in edges]
-    inner = [f"{low} to {high}" for low, high in zip(borders, borders[1:], strict=False)]
+    inner = [f"{low} to {high}" for low, high in pairwise(borders)]
     return [f"up to {borders[0]}", *inner, f"above {borders[-1]}"]
 
 
@@ -344,7 +345,7 @@ def _share_measure(day: Share, before: Share) -> Measure:
 
 
 def _ndcg(catalog: Catalog, bundle_id: str, windows: Windows) -> Measure:
-    """NDCG@10 of clicked slates against what was picked from them; only what was shown can count."""
+    """NDCG@10 of clicked slates against what was picked; only what was shown can count."""
     begin, end = windows.day
     version = ModelVersion.objects.filter(bundle_id=bundle_id).first()
     told = figure(version.metrics, QUALITY) if version else None

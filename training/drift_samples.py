@@ -11,13 +11,14 @@ from django.db import connection
 from numpy.typing import NDArray
 
 from catalog.models import Catalog, EncoderVersion, InteractionType, ItemVector
-from ranking.types import IntArray
+from ranking.types import DAY, IntArray
 
 MOST_PICKS = 5_000
 MOST_VISITS = 1_000
 MOST_SLATES = 1_000
 MOST_VECTORS = 1_000
 DEPTH = 10  # scores, from the first place of a slate down
+HISTORY_SPAN = 28 * DAY  # seconds before a visit: whole histories of people who stay only grow
 LONGEST_HISTORY = 100  # interactions; longer ones count as this
 
 PICKS_SQL = """
@@ -35,7 +36,9 @@ SELECT (
     SELECT count(*) FROM (
         SELECT 1 FROM catalog_interaction past
         WHERE past.user_id = visit.user_id AND past.catalog_id = %s
-          AND past."timestamp" < to_timestamp(visit.seconds) AND NOT past.is_suspected LIMIT %s
+          AND past."timestamp" < to_timestamp(visit.seconds)
+          AND past."timestamp" >= to_timestamp(visit.seconds - %s)
+          AND NOT past.is_suspected LIMIT %s
     ) AS first_ones
 ) FROM unnest(%s::bigint[], %s::float8[]) AS visit(user_id, seconds)
 """
@@ -85,16 +88,16 @@ def picks(catalog: Catalog, begin: datetime, end: datetime) -> Picks:
 
 
 def history_lengths(catalog: Catalog, picked: Picks) -> tuple[NDArray[np.float64], int]:
-    """How much each visitor had done before: one visit a person and day; and how many people. (V,)
+    """What each visitor had done in HISTORY_SPAN before, (V,), and how many people they are.
 
-    Counted up to LONGEST_HISTORY.
+    One visit a person and day; counted up to LONGEST_HISTORY.
     """
-    days = (picked.seconds // 86_400).astype(np.int64)
+    days = (picked.seconds // DAY).astype(np.int64)
     _, first = np.unique(np.stack([picked.users, days]), axis=1, return_index=True)
     first = np.sort(first)[:MOST_VISITS]
     users, seconds = picked.users[first].tolist(), picked.seconds[first].tolist()
     with connection.cursor() as cursor:
-        cursor.execute(HISTORIES_SQL, [catalog.pk, LONGEST_HISTORY, users, seconds])
+        cursor.execute(HISTORIES_SQL, [catalog.pk, HISTORY_SPAN, LONGEST_HISTORY, users, seconds])
         counts = [count for (count,) in cursor.fetchall()]
     return np.array(counts, dtype=np.float64), len(set(users))
 
@@ -105,7 +108,7 @@ def vectors(picked: Picks, encoder: EncoderVersion) -> tuple[NDArray[np.float32]
         encoder=encoder, item__in=np.unique(picked.items[:MOST_VECTORS]).tolist()
     )
     found = {
-        item: vector.to_numpy().astype(np.float32)
+        item: np.array(vector, dtype=np.float32)
         for item, vector in stored.values_list("item", "vector")
     }
     rows = [row for row, item in enumerate(picked.items[:MOST_VECTORS].tolist()) if item in found]

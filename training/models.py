@@ -291,6 +291,14 @@ class DriftLevel(models.TextChoices):
     ALERT = "alert"
 
 
+class DriftReportQuerySet(models.QuerySet["DriftReport"]):
+    """Reads of reports."""
+
+    def newest_of_each(self) -> "DriftReportQuerySet":
+        """The report of the newest day, of each catalog."""
+        return self.order_by("catalog", "-day").distinct("catalog")
+
+
 class DriftReport(models.Model):
     """How far a day's traffic is from what the live model learned. Written by training/drift.py."""
 
@@ -305,6 +313,8 @@ class DriftReport(models.Model):
     sent_at = models.DateTimeField(null=True)
     send_attempts = models.PositiveSmallIntegerField(default=0)
     send_fault = models.TextField(blank=True, default="")
+
+    objects = DriftReportQuerySet.as_manager()
 
     class Meta:
         constraints: ClassVar = [

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from math import sqrt
+from typing import Any
 
 import numpy as np
 from django.db import connection
@@ -16,8 +17,11 @@ MOST_CLICKED = 5_000  # slates, at most, that a mean is taken over
 
 SHOWN_SQL = """
 SELECT slate.catalog_id, date_trunc(%(unit)s, slate.created_at, 'UTC') AS moment, count(*),
-       count(*) FILTER (WHERE cardinality(slate.seen_positions) > 0 OR clicked.slate_id IS NOT NULL),
-       count(clicked.slate_id), sum(cardinality(slate.seen_positions))
+       count(*) FILTER (
+           WHERE cardinality(slate.seen_positions) > 0 OR clicked.slate_id IS NOT NULL
+       ),
+       count(clicked.slate_id), sum(cardinality(slate.seen_positions)),
+       count(*) FILTER (WHERE slate.surface <> 'api')
 FROM catalog_slatelog slate LEFT JOIN (
     SELECT DISTINCT slate_id FROM catalog_interaction
     WHERE catalog_id = ANY(%(catalogs)s) AND "timestamp" >= %(begin)s AND slate_id IS NOT NULL
@@ -85,6 +89,7 @@ class Shown:
     seen: int = 0  # slates that had an item in view, or were clicked
     clicked: int = 0  # slates from which something was picked
     impressions: int = 0  # items in view
+    on_pages: int = 0  # slates that our own pages showed, which report what is in view
 
     def __add__(self, other: "Shown") -> "Shown":
         return Shown(
@@ -92,6 +97,7 @@ class Shown:
             self.seen + other.seen,
             self.clicked + other.clicked,
             self.impressions + other.impressions,
+            self.on_pages + other.on_pages,
         )
 
     @property
@@ -107,7 +113,7 @@ def shown_by(
 
     What was clicked is counted where the slate was shown, by clicks from `begin` on.
     """
-    values = {
+    values: dict[str, Any] = {
         "unit": unit,
         "catalogs": catalogs,
         "begin": begin,
@@ -117,8 +123,8 @@ def shown_by(
     with connection.cursor() as cursor:
         cursor.execute(SHOWN_SQL, values)
         return {
-            (catalog, moment.astimezone(UTC)): Shown(slates, seen, clicked, impressions)
-            for catalog, moment, slates, seen, clicked, impressions in cursor.fetchall()
+            (catalog, moment.astimezone(UTC)): Shown(*counts)
+            for catalog, moment, *counts in cursor.fetchall()
         }
 
 
@@ -129,7 +135,7 @@ def clicked_places(
 
     At most MOST_CLICKED slates, drawn by their random ids.
     """
-    values = {
+    values: dict[str, Any] = {
         "catalog": catalog,
         "begin": begin,
         "end": end,

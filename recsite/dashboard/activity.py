@@ -1,83 +1,97 @@
-"""What people did lately, by catalog: counts of the last 24 hours and of each of the last days."""
+"""What people did lately, by catalog: hour by hour for two days, and shares of the last day."""
 
 from collections import Counter
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
-from typing import Any
+from datetime import UTC, datetime, timedelta
 
-from django.db.models import Count, Q, QuerySet
-from django.db.models.functions import TruncDate
+from django.db import connection
 from django.utils import timezone
 
-from catalog.models import Catalog, Interaction, InteractionType, SlateLog
+from catalog.models import Catalog, InteractionType
 from recsite.dashboard.charts import Bar, bars
+from training.online import Share, Shown, shown_by
 
-DAYS = 14
-NOTHING = {"shown": 0, "seen": 0, "clicked": 0}
+HOURS = 48
+HOUR = timedelta(hours=1)
+DAY_HOURS = 24
+GOALS = {"article": ("read", "Read something")}  # item kind → what a visit is for, and its words
+USUAL_GOAL = (InteractionType.PURCHASE.value, "Bought something")
+
+INTERACTIONS_SQL = """
+SELECT catalog_id, date_trunc('hour', "timestamp", 'UTC') AS hour, count(*)
+FROM catalog_interaction
+WHERE catalog_id = ANY(%s) AND "timestamp" >= %s AND "timestamp" <= %s AND NOT is_suspected
+GROUP BY 1, 2
+"""
+PEOPLE_SQL = """
+SELECT catalog_id, count(DISTINCT user_id),
+       count(DISTINCT user_id) FILTER (WHERE type = 'purchase'),
+       count(DISTINCT user_id) FILTER (WHERE type = 'read')
+FROM catalog_interaction
+WHERE catalog_id = ANY(%s) AND "timestamp" >= %s AND "timestamp" <= %s AND NOT is_suspected
+GROUP BY 1
+"""
 
 
 @dataclass(frozen=True)
 class Activity:
-    """One catalog's traffic."""
+    """One catalog's traffic. A day is the last 24 hours of the clock, the present one included."""
 
-    interactions: int  # last 24 hours
-    slates: int
-    slates_seen: int  # had an item in view, or were clicked
-    slates_clicked: int
+    interactions: int  # of the last day
+    shown: Shown  # in the last day
+    before: Shown  # in the day before
+    converted: Share  # people who reached the goal of a visit, of those who did anything
+    goal: str  # that goal in words
     interaction_bars: list[Bar]
-    slate_bars: list[Bar]
-
-    @property
-    def click_rate(self) -> float | None:
-        """The share of the slates in view from which something was picked; None without any."""
-        return self.slates_clicked / self.slates_seen if self.slates_seen else None
+    impression_bars: list[Bar]
 
 
 def activity_of(catalogs: list[Catalog]) -> dict[int, Activity]:
-    """The traffic of these catalogs, by id, in four queries however many there are."""
+    """The traffic of these catalogs, by id, in three queries however many there are."""
     now = timezone.now()
-    since = datetime.combine(now.date() - timedelta(days=DAYS - 1), datetime.min.time(), tzinfo=UTC)
-    counted = Interaction.objects.counted().filter(catalog__in=catalogs)
-    shown = SlateLog.objects.filter(catalog__in=catalogs)
-    interactions = _by_day(counted.filter(timestamp__gte=since, timestamp__lte=now), "timestamp")
-    slates = _by_day(shown.filter(created_at__gte=since), "created_at")
-    day_ago = now - timedelta(days=1)
-    recent = {
-        row["catalog"]: row["rows"]
-        for row in counted.filter(timestamp__gte=day_ago, timestamp__lte=now)
-        .values("catalog")
-        .annotate(rows=Count("pk"))
-    }
-    clicked = Q(
-        pk__in=Interaction.objects.filter(timestamp__gte=day_ago, slate_id__isnull=False)
-        .exclude(type=InteractionType.HIDE)
-        .values("slate_id")
-    )
-    figures: dict[int, Any] = {
-        row["catalog"]: row
-        for row in shown.filter(created_at__gte=day_ago)
-        .values("catalog")
-        .annotate(
-            shown=Count("pk"),
-            seen=Count("pk", filter=Q(seen_positions__len__gt=0) | clicked),
-            clicked=Count("pk", filter=clicked),
+    this_hour = now.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+    hours = [this_hour - HOUR * back for back in range(HOURS - 1, -1, -1)]
+    ids = [catalog.pk for catalog in catalogs]
+    slates = shown_by("hour", ids, hours[0], now + HOUR)
+    done, people = _interactions(ids, hours[0], now), _people(ids, hours[-DAY_HOURS], now)
+    found = {}
+    for catalog in catalogs:
+        shown = [slates.get((catalog.pk, hour), Shown()) for hour in hours]
+        counts = [done[catalog.pk, hour] for hour in hours]
+        came, reached = people.get(catalog.pk, (0, {}))
+        goal, words = GOALS.get(catalog.item_kind, USUAL_GOAL)
+        found[catalog.pk] = Activity(
+            interactions=sum(counts[-DAY_HOURS:]),
+            shown=sum(shown[-DAY_HOURS:], Shown()),
+            before=sum(shown[:-DAY_HOURS], Shown()),
+            converted=Share(reached.get(goal, 0), came),
+            goal=words,
+            interaction_bars=bars(list(zip(hours, counts, strict=True)), HOURS),
+            impression_bars=bars(
+                [(hour, one.impressions) for hour, one in zip(hours, shown, strict=True)], HOURS
+            ),
         )
-    }
-    days = [since.date() + timedelta(days=offset) for offset in range(DAYS)]
-    return {
-        catalog.pk: Activity(
-            interactions=recent.get(catalog.pk, 0),
-            slates=figures.get(catalog.pk, NOTHING)["shown"],
-            slates_seen=figures.get(catalog.pk, NOTHING)["seen"],
-            slates_clicked=figures.get(catalog.pk, NOTHING)["clicked"],
-            interaction_bars=bars([(day, interactions[catalog.pk, day]) for day in days]),
-            slate_bars=bars([(day, slates[catalog.pk, day]) for day in days]),
-        )
-        for catalog in catalogs
-    }
+    return found
 
 
-def _by_day(rows: QuerySet[Any], field: str) -> Counter[tuple[int, date]]:
-    """(catalog id, UTC day) → number of rows."""
-    grouped = rows.values("catalog", day=TruncDate(field, tzinfo=UTC)).annotate(rows=Count("pk"))
-    return Counter({(row["catalog"], row["day"]): row["rows"] for row in grouped.order_by()})
+def _interactions(
+    catalogs: list[int], begin: datetime, end: datetime
+) -> Counter[tuple[int, datetime]]:
+    """(catalog id, start of the hour) → number of interactions."""
+    with connection.cursor() as cursor:
+        cursor.execute(INTERACTIONS_SQL, [catalogs, begin, end])
+        return Counter(
+            {(catalog, hour.astimezone(UTC)): rows for catalog, hour, rows in cursor.fetchall()}
+        )
+
+
+def _people(
+    catalogs: list[int], begin: datetime, end: datetime
+) -> dict[int, tuple[int, dict[str, int]]]:
+    """Catalog id → how many people did anything, and how many of them each goal."""
+    with connection.cursor() as cursor:
+        cursor.execute(PEOPLE_SQL, [catalogs, begin, end])
+        return {
+            catalog: (came, {"purchase": bought, "read": read})
+            for catalog, came, bought, read in cursor.fetchall()
+        }

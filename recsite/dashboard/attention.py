@@ -10,6 +10,7 @@ from catalog.models import Catalog, LoadState
 from ranking.bundle import bundle_exists
 from recsite.health import CatalogHealth, Part
 from training.models import ModelVersion, RunState, TrainingRun
+from training.registry import gate
 
 STUCK_AFTER = timedelta(minutes=5)  # a load that has not moved
 STALE_AFTER = timedelta(days=7)  # a live model
@@ -35,15 +36,18 @@ def of_services(parts: dict[str, Part], waiting: int) -> list[Concern]:
         command = "celery -A recsite.celery worker --queues training,fast"
     else:
         return []
-    waits = f" {waiting} run{'s wait' if waiting != 1 else ' waits'}." if waiting else ""
-    queued = f"{reverse('dashboard:runs')}?state=queued" if waiting else ""
-    return [Concern(f"{fault}{waits}", queued, "What waits", command)]
+    if not waiting:
+        return [Concern(fault, reverse("dashboard:services"), "Workers and services", command)]
+    waits = f"{waiting} run{'s wait' if waiting != 1 else ' waits'}."
+    queued = f"{reverse('dashboard:runs')}?state=queued"
+    return [Concern(f"{fault} {waits}", queued, "What waits", command)]
 
 
 def of_catalog(
     health: CatalogHealth,
     last: dict[str, TrainingRun],
     newest: ModelVersion | None,
+    live: ModelVersion | None = None,
     *,
     turned_down: bool = False,
 ) -> list[Concern]:
@@ -57,6 +61,8 @@ def of_catalog(
         Its newest run of each kind.
     newest
         The model that was registered last.
+    live
+        The one that is live.
     turned_down
         Whether somebody has rolled back from that one: then it waits for no decision.
     """
@@ -64,7 +70,9 @@ def of_catalog(
         return [
             Concern(
                 f"{health.name} holds no items.",
-                command=f"manage.py import_data {health.slug} --items FILE",
+                f"{reverse('dashboard:overview')}#{health.slug}",
+                "Its panel",
+                f"manage.py import_data {health.slug} --items FILE",
             )
         ]
     return [
@@ -73,7 +81,7 @@ def of_catalog(
             _failed_run(health, last),
             _missing_vectors(health, last),
             _live_model(health, last, newest),
-            None if turned_down else _newer_model(health, newest),
+            None if turned_down else _newer_model(health, newest, live),
         )
         if concern
     ]
@@ -87,7 +95,9 @@ def of_loads() -> list[Concern]:
     return [
         Concern(
             f"Loading {load.stage} of {load.catalog.name} stopped at {load.done:,}.",
-            command=f"manage.py load_demo {load.catalog.slug}",
+            f"{reverse('dashboard:overview')}#{load.catalog.slug}",
+            "How far it is",
+            f"manage.py load_demo {load.catalog.slug}",
         )
         for load in stuck
     ]
@@ -110,8 +120,9 @@ def of_rollouts(catalogs: list[Catalog]) -> list[Concern]:
 def _failed_run(health: CatalogHealth, last: dict[str, TrainingRun]) -> Concern | None:
     for run in last.values():
         if run.state == RunState.FAILED:
+            by = ", started by its schedule," if run.schedule_id else ""
             return Concern(
-                f"The last {run.kind} run of {health.name} failed: {run.error}",
+                f"The last {run.kind} run of {health.name}{by} failed: {run.error}",
                 reverse("dashboard:run", args=[run.pk]),
                 "Look and retry",
                 f"manage.py retry_run {run.pk}",
@@ -170,16 +181,24 @@ def _live_model(
     )
 
 
-def _newer_model(health: CatalogHealth, newest: ModelVersion | None) -> Concern | None:
+def _newer_model(
+    health: CatalogHealth, newest: ModelVersion | None, live: ModelVersion | None
+) -> Concern | None:
     if newest is None or not health.bundle_id:
         return None
     if newest.bundle_id != health.bundle_id and bundle_exists(newest.bundle_id):
+        red = [check for check in gate(newest, live, check_files=False) if not check.ok]
+        page = reverse("dashboard:promote", args=[health.slug, newest.bundle_id])
+        if red:
+            reasons = " ".join(check.reason for check in red)
+            blocked = f"The gate blocks a newer model of {health.name}: {reasons}"
+            return Concern(blocked, page, "Look at its figures")
         return Concern(
             f"A model of {health.name} newer than the live one waits for a decision.",
-            reverse("dashboard:promote", args=[health.slug, newest.bundle_id]),
+            page,
             "Compare and promote",
         )
-    if _is_stale(newest.created_at):
+    if _is_stale((live or newest).created_at):
         return Concern(
             f"The live model of {health.name} is older than a week.",
             f"{reverse('dashboard:overview')}#{health.slug}",

@@ -11,7 +11,9 @@ from training.plots import Tick, round_ticks
 WIDTH, HEIGHT = 360, 190  # units of the viewBox; about CSS pixels on a phone
 LEFT, RIGHT, TOP, BOTTOM = 46, 10, 10, 26  # margins
 MOST_POINTS = 160  # a curve; more cannot be told apart at this width
-BAR_WIDTH, BAR_HEIGHT, BAR_GAP = 18, 64, 4
+BARS_WIDTH, BAR_HEIGHT = 304, 64
+FORTNIGHT = 14
+BAR_SHARE = 0.8  # of its step that a bar fills
 
 
 @dataclass(frozen=True)
@@ -57,12 +59,13 @@ class Chart:
 
 @dataclass(frozen=True)
 class Bar:
-    """One day."""
+    """One day, or one hour."""
 
-    day: date
+    at: date  # or its start, a datetime
     count: int
-    x: int
+    x: str
     y: str
+    width: str
     height: str
 
 
@@ -113,14 +116,18 @@ def day_chart(title: str, curves: dict[str, Sequence[tuple[date, float]]]) -> Ch
     return replace(drawn, curves=dated, x_ticks=ticks, step="day")
 
 
-def bars(days: Sequence[tuple[date, int]]) -> list[Bar]:
-    """A bar a day; the tallest fills the height, a day with anything shows at least a sliver."""
-    tallest = max((count for _, count in days), default=0) or 1
+def bars(counts: Sequence[tuple[date, int]], most: int = FORTNIGHT) -> list[Bar]:
+    """A bar each, side by side; `most` of them fill the width, the tallest one the height.
+
+    Whatever has anything shows at least a sliver.
+    """
+    tallest = max((count for _, count in counts), default=0) or 1
+    step = BARS_WIDTH / most
     drawn = []
-    for place, (day, count) in enumerate(days):
+    for place, (moment, count) in enumerate(counts):
         height = max(BAR_HEIGHT * count / tallest, 1.5 if count else 0.0)
-        x = place * (BAR_WIDTH + BAR_GAP)
-        drawn.append(Bar(day, count, x, f"{BAR_HEIGHT - height:.1f}", f"{height:.1f}"))
+        top, width = f"{BAR_HEIGHT - height:.1f}", f"{step * BAR_SHARE:.2f}"
+        drawn.append(Bar(moment, count, f"{place * step:.2f}", top, width, f"{height:.1f}"))
     return drawn
 
 

@@ -23,10 +23,9 @@ class Folder:
 
 
 @dataclass(frozen=True)
-class Disk:
-    """The folders, and the file system that they lie on."""
+class Room:
+    """The file system that var/ lies on."""
 
-    folders: list[Folder]
     total: int  # bytes
     free: int
 
@@ -34,6 +33,20 @@ class Disk:
     def is_nearly_full(self) -> bool:
         """Whether a training may run out of room."""
         return self.free < 0.05 * self.total
+
+
+@dataclass(frozen=True)
+class Disk(Room):
+    """The file system, and the folders of var/ on it."""
+
+    folders: list[Folder]
+
+
+def room() -> Room:
+    """How much is free; no walk through the folders, so any page may ask."""
+    var = Path(settings.VAR_DIR)
+    usage = shutil.disk_usage(next(path for path in (var, *var.parents) if path.exists()))
+    return Room(usage.total, usage.free)
 
 
 def look() -> Disk:
@@ -45,10 +58,9 @@ def look() -> Disk:
         "Runs": settings.RUN_DIR,
         "Import reports": settings.IMPORT_REPORT_DIR,
     }
-    var = Path(settings.VAR_DIR)
-    usage = shutil.disk_usage(next(path for path in (var, *var.parents) if path.exists()))
+    left = room()
     folders = [_folder(name, Path(path)) for name, path in places.items()]
-    return Disk(folders, usage.total, usage.free)
+    return Disk(left.total, left.free, folders)
 
 
 def _folder(name: str, path: Path) -> Folder:

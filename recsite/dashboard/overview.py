@@ -5,16 +5,18 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
+from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_GET
 
 from catalog.models import Catalog, Role
 from recsite import health
-from recsite.dashboard import attention
+from recsite.dashboard import answers, attention, attention_traffic, disk
 from recsite.dashboard.access import needs
 from recsite.dashboard.activity import Activity, activity_of
+from recsite.dashboard.answers import Coverage, Speed
 from recsite.health import CatalogHealth
-from training.models import ModelVersion, Promotion, RunState, TrainingRun
+from training import schedules
+from training.models import DriftReport, ModelVersion, Promotion, RunState, Schedule, TrainingRun
 
 LATEST_RUNS = 6
 
@@ -26,6 +28,8 @@ class CatalogPanel:
     catalog: Catalog
     health: CatalogHealth
     activity: Activity
+    speed: Speed | None  # None = nothing was timed in the last day
+    coverage: Coverage | None
     live: ModelVersion | None
     runs_going_on: list[TrainingRun] = field(default_factory=list)
 
@@ -50,13 +54,14 @@ def page(request: HttpRequest) -> HttpResponse:
     parts = health.backstage.parts()
     going_on = list(TrainingRun.objects.going_on().select_related("catalog").order_by("created_at"))
     waiting = sum(run.state == RunState.QUEUED for run in going_on)
+    panels = _panels(catalogs, states, going_on)
     return render(
         request,
         "dashboard/overview.html",
         {
             "tab": "overview",
-            "panels": _panels(catalogs, states, going_on),
-            "concerns": _concerns(catalogs, states, parts, waiting),
+            "panels": panels,
+            "concerns": _concerns(panels, parts, waiting),
             "parts": parts,
             "waiting": waiting,
             "running": len(going_on) - waiting,
@@ -71,6 +76,7 @@ def _panels(
     catalogs: list[Catalog], states: dict[str, CatalogHealth], going_on: list[TrainingRun]
 ) -> list[CatalogPanel]:
     traffic = activity_of(catalogs)
+    speed, coverage = answers.speed.now(), answers.coverage.now()
     live = ModelVersion.objects.in_bulk(
         [catalog.live_bundle for catalog in catalogs], field_name="bundle_id"
     )
@@ -79,6 +85,8 @@ def _panels(
             catalog=catalog,
             health=states[catalog.slug],
             activity=traffic[catalog.pk],
+            speed=speed.get(catalog.pk),
+            coverage=coverage.get(catalog.pk),
             live=live.get(catalog.live_bundle),
             runs_going_on=[run for run in going_on if run.catalog_id == catalog.pk],
         )
@@ -87,11 +95,24 @@ def _panels(
     ]
 
 
+@needs(Role.VIEWER)
+@require_GET
+def latency(request: HttpRequest, slug: str) -> HttpResponse:
+    """Where the time of one catalog's answers goes, stage by stage; a page, or its table alone."""
+    catalog = get_object_or_404(Catalog, slug=slug)
+    context = {
+        "tab": "overview",
+        "catalog": catalog,
+        "stages": answers.stages_of(catalog),
+        "bound": answers.SPEED_BOUND,
+        "most": answers.MOST_TIMED,
+    }
+    is_fragment = bool(request.headers.get("HX-Request"))
+    return render(request, f"dashboard/{'_' if is_fragment else ''}latency.html", context)
+
+
 def _concerns(
-    catalogs: list[Catalog],
-    states: dict[str, CatalogHealth],
-    parts: dict[str, health.Part],
-    waiting: int,
+    panels: list[CatalogPanel], parts: dict[str, health.Part], waiting: int
 ) -> list[attention.Concern]:
     last: defaultdict[int, dict[str, TrainingRun]] = defaultdict(dict)
     for run in TrainingRun.objects.newest_of_each_kind():
@@ -102,14 +123,21 @@ def _concerns(
         from_bundle__in=[version.bundle_id for version in newest.values()],
     )
     turned_down = set(left.values_list("catalog", flat=True))
+    reports = {report.catalog_id: report for report in DriftReport.objects.newest_of_each()}
     concerns = attention.of_services(parts, waiting) + attention.of_loads()
-    concerns += attention.of_rollouts(catalogs)
-    for catalog in catalogs:
-        if catalog.slug in states:
-            concerns += attention.of_catalog(
-                states[catalog.slug],
-                last[catalog.pk],
-                newest.get(catalog.pk),
-                turned_down=catalog.pk in turned_down,
-            )
+    concerns += attention.of_rollouts([panel.catalog for panel in panels])
+    concerns += attention_traffic.of_disk(disk.room())
+    if Schedule.objects.at_work().exists():
+        concerns += attention_traffic.of_schedules(schedules.last_looked())
+    for panel in panels:
+        catalog = panel.catalog
+        concerns += attention.of_catalog(
+            panel.health,
+            last[catalog.pk],
+            newest.get(catalog.pk),
+            panel.live,
+            turned_down=catalog.pk in turned_down,
+        )
+        concerns += attention_traffic.of_traffic(catalog, panel.activity, panel.speed)
+        concerns += attention_traffic.of_drift(catalog, reports.get(catalog.pk))
     return concerns

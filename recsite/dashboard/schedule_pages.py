@@ -24,9 +24,10 @@ LATE = timedelta(minutes=5)  # schedules are looked at every minute
 KINDS = [
     (value, {"encode": "Refresh embeddings"}.get(value, words)) for value, words in SCHEDULED_KINDS
 ]
-TRIGGERS = [  # nothing measures drift yet, so that trigger is not offered
+TRIGGERS = [
     (Schedule.Trigger.TIMETABLE.value, "At an hour"),
     (Schedule.Trigger.INTERACTIONS.value, "After so many new interactions"),
+    (Schedule.Trigger.DRIFT.value, "When the drift exceeds"),
 ]
 
 
@@ -39,6 +40,7 @@ class ScheduleForm(forms.Form):
     hour = forms.IntegerField(required=False)
     every_hours = forms.IntegerField(required=False)
     interactions = forms.IntegerField(required=False)
+    drift = forms.FloatField(required=False)
 
     def save(self, changed: Schedule | None = None) -> Schedule:
         """Add it, or change one.
@@ -49,7 +51,9 @@ class ScheduleForm(forms.Form):
             What was chosen makes no sense.
         """
         if not self.is_valid():
-            raise TrainingFault("Choose a catalog, what starts and when, and write whole numbers.")
+            raise TrainingFault(
+                "Choose a catalog, what starts and when, and write numbers, whole ones but for drift."
+            )
         wanted = self.cleaned_data
         told = {name: wanted[name] for name in schedules.SETTINGS if wanted.get(name) is not None}
         return schedules.save_schedule(
@@ -197,7 +201,14 @@ def _rows(found: QuerySet[Schedule], now: datetime) -> list[Row]:
 def _form(values: dict[str, Any]) -> dict[str, Any]:
     """What the form's template shows: the choices, and what is chosen."""
     return {
-        "values": {"trigger": "timetable", "kind": "train", "hour": 2, "every_hours": 24} | values,
+        "values": {
+            "trigger": "timetable",
+            "kind": "train",
+            "hour": 2,
+            "every_hours": 24,
+            "drift": 0.25,
+        }
+        | values,
         "catalogs": Catalog.objects.order_by("pk"),
         "kinds": KINDS,
         "triggers": TRIGGERS,

@@ -3,13 +3,22 @@
 import uuid
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from django.utils import timezone
 from safetensors.numpy import save_file
 
-from catalog.events import Event, log_interactions
-from catalog.models import EVENT_WEIGHTS, Catalog, EncoderVersion, Item, ItemVector, SlateLog
+from catalog.events import ensure_months
+from catalog.models import (
+    EVENT_WEIGHTS,
+    Catalog,
+    EncoderVersion,
+    Interaction,
+    Item,
+    ItemVector,
+    SlateLog,
+)
 from catalog.people import users_by_external_id
 from ranking.bundle import BundleMeta, write_bundle
 from training import registry
@@ -54,16 +63,26 @@ def shop_for(
     users = list(users_by_external_id([f"{people}-{n}" for n in range(PEOPLE)]).values())
     items = {item.external_id: item.pk for item in catalog.items.all()}
     draw = np.random.default_rng(7)
-    events = []
+    rows = []
     for day in range(days):
         for minute, user_id in enumerate(users):
             for _ in range(2):
                 department = DEPARTMENTS[int(draw.random() < tools)]
                 item = items[f"{department}-{draw.integers(EACH)}"]
                 moment = begin + DAY * day + timedelta(minutes=minute)
-                events.append(Event(user_id, item, "click", moment, 1.0, uuid.uuid4()))
-    result = log_interactions(catalog, events)
-    assert result.accepted == len(events), result
+                rows.append(_click(catalog, user_id, item, moment))
+    _store(rows)
+
+
+def _click(catalog: Catalog, user: int, item: int, moment: datetime, **told: Any) -> Interaction:
+    return Interaction(
+        catalog=catalog, user_id=user, item_id=item, type="click", timestamp=moment, **told
+    )
+
+
+def _store(rows: list[Interaction]) -> None:
+    ensure_months({row.timestamp for row in rows})
+    Interaction.objects.bulk_create(rows)
 
 
 def go_live(catalog: Catalog, folder: Path, begin: datetime, end: datetime) -> ModelVersion:
@@ -73,9 +92,7 @@ def go_live(catalog: Catalog, folder: Path, begin: datetime, end: datetime) -> M
     save_file({"weight": np.zeros(1, dtype=np.float32)}, files / "a.safetensors")
     metrics = {"pipeline": {"ndcg@10": {"value": 0.2, "low": 0.1, "high": 0.3}}}
     split = {"rank_start": begin.timestamp(), "end": end.timestamp()}
-    meta = BundleMeta(
-        catalog.slug, "e" * 64, {}, parameters={"split": split}, metrics=metrics
-    )
+    meta = BundleMeta(catalog.slug, "e" * 64, {}, parameters={"split": split}, metrics=metrics)
     version = registry.register(None, write_bundle(files, meta), metrics)
     registry.promote(version, None, "first")
     catalog.refresh_from_db()
@@ -83,7 +100,12 @@ def go_live(catalog: Catalog, folder: Path, begin: datetime, end: datetime) -> M
 
 
 def show(
-    catalog: Catalog, moment: datetime, slates: int, clicked: int, place: int = 0, score: float = 0.0
+    catalog: Catalog,
+    moment: datetime,
+    slates: int,
+    clicked: int,
+    place: int = 0,
+    score: float = 0.0,
 ) -> None:
     """Slates that were seen, of which the first so many are clicked at this place."""
     users = list(users_by_external_id([f"person-{n}" for n in range(PEOPLE)]).values())
@@ -105,12 +127,12 @@ def show(
     ]
     SlateLog.objects.bulk_create(rows)
     SlateLog.objects.filter(pk__in=[row.pk for row in rows]).update(created_at=moment)
-    events = [
-        Event(row.user_id or 0, ids[place], "click", moment, 1.0, uuid.uuid4(), row.pk, place)
-        for row in rows[:clicked]
-    ]
-    result = log_interactions(catalog, events)
-    assert result.accepted == len(events), result
+    _store(
+        [
+            _click(catalog, row.user_id or 0, ids[place], moment, slate_id=row.pk, position=place)
+            for row in rows[:clicked]
+        ]
+    )
 
 
 def weeks_ago(weeks: float) -> datetime:

@@ -1,8 +1,9 @@
 """The dashboard: curves and bars."""
 
-from datetime import date
+from datetime import date, timedelta
 
 from recsite.dashboard.charts import BAR_HEIGHT, bars, curve_charts
+from recsite.dashboard.day_charts import Point, day_chart
 
 
 class TestCharts:
@@ -35,3 +36,34 @@ class TestCharts:
         drawn = bars([(today, 0), (today, 1), (today, 1000)])
         assert [bar.height for bar in drawn] == ["0.0", "1.5", f"{BAR_HEIGHT:.1f}"]
         assert bars([]) == []
+        assert [bar.x for bar in bars([(today, 1)] * 3, most=4)] == ["0.00", "76.00", "152.00"]
+
+
+class TestDayChart:
+    DAY = date(2026, 1, 2)
+
+    def test_days_stand_where_they_belong(self) -> None:
+        points = [
+            Point(self.DAY, 0.1, "steady"),
+            Point(self.DAY + timedelta(days=1), None, "unknown", note="too few"),
+            Point(self.DAY + timedelta(days=4), 0.3, "alert"),
+        ]
+        chart = day_chart("prices", "Prices", points, (0.1, 0.25))
+        assert [dot.x for dot in chart.dots] == ["46.0", "350.0"]
+        assert [line.style for line in chart.lines] == ["watch", "alert"]
+        assert [tick.text for tick in chart.x_ticks] == ["2 Jan", "6 Jan"]
+        assert [point.note for point in chart.points] == ["", "too few", ""]
+        assert not chart.has_intervals
+
+    def test_intervals_and_what_it_is_compared_with(self) -> None:
+        points = [Point(self.DAY, 0.2, "steady", 0.1, 0.3, 0.25)]
+        chart = day_chart("ctr", "Clicks", points, beside_name="the week before")
+        (dot,) = chart.dots
+        assert dot.whisker is not None
+        assert float(dot.whisker[0]) > float(dot.y) > float(dot.whisker[1])
+        assert chart.beside.startswith("46.0,")
+        assert len(chart.x_ticks) == 1
+        assert chart.lines == []
+
+    def test_zeros_alone(self) -> None:
+        assert day_chart("ctr", "Clicks", [Point(self.DAY, 0.0, "steady")]).dots

@@ -81,6 +81,11 @@ NEEDS = {  # route → the role to see it, the role to send its form
     "schedule-resume": (ADMIN, ADMIN),
     "schedule-delete": (ADMIN, ADMIN),
     "auto-promote": (ADMIN, ADMIN),
+    "latency": (VIEWER, VIEWER),
+    "drifts": (VIEWER, VIEWER),
+    "drift": (VIEWER, VIEWER),
+    "drift-measure": (OPERATOR, OPERATOR),
+    "drift-now": (VIEWER, VIEWER),
     "services": (VIEWER, VIEWER),
     "services-now": (VIEWER, VIEWER),
     "audit": (VIEWER, VIEWER),
@@ -182,6 +187,7 @@ class TestRoutes:
             ("imports", ["shop"]),
             ("audit", []),
             ("services", []),
+            ("drift", ["shop"]),
         ):
             text = viewer.get(reverse(f"dashboard:{name}", args=args)).content.decode()
             main = text[text.index("<main") : text.index("</main>")]

@@ -4,6 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.core.management import CommandError, call_command
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
@@ -38,9 +39,15 @@ class TestPage:
         schedules.run_due()
         assert "Nobody has looked" not in staff.get(PAGE).content.decode()
 
-    def test_drift_is_not_offered(self, staff: Client, shop: Catalog) -> None:
-        assert 'value="drift"' not in staff.get(PAGE).content.decode()
-        assert staff.post(ADD, NIGHTLY | {"trigger": "drift"}).status_code == 422
+    def test_on_drift(self, staff: Client, shop: Catalog) -> None:
+        staff.post(ADD, NIGHTLY | {"trigger": "drift", "drift": "0.3"})
+        assert Schedule.objects.get().drift == 0.3
+        text = staff.get(PAGE).content.decode()
+        assert "When the drift exceeds 0.3" in text
+        assert reverse("dashboard:drift", args=["shop"]) in text
+        call_command("schedule", "add", "shop", "train", hour=3)
+        with pytest.raises(CommandError, match="such a schedule already"):
+            call_command("schedule", "add", "shop", "train", drift=0.4)
 
     def test_queries_do_not_grow_with_runs(
         self, staff: Client, schedule: Schedule, django_assert_max_num_queries: Any
@@ -84,7 +91,9 @@ class TestForms:
         ("changes", "fault"),
         [
             ({"hour": 24}, "The hour is 0 to 23"),
-            ({"hour": "noon"}, "write whole numbers"),
+            ({"hour": "noon"}, "write numbers"),
+            ({"trigger": "drift", "drift": "-1"}, "a number above 0"),
+            ({"trigger": "drift", "drift": "nan"}, "write numbers"),
             ({"every_hours": 5}, "24 hours"),
             ({"catalog": "nix"}, "Choose a catalog"),
             ({"trigger": "interactions"}, "after how many new interactions"),

@@ -159,4 +159,4 @@ class TestDisk:
         assert sizes["Bundles"] == (2, 1024)
         assert sizes["Runs"] == (0, 0)
         assert 0 < found.free < found.total
-        assert disk.Disk([], total=100, free=4).is_nearly_full
+        assert disk.Disk(total=100, free=4, folders=[]).is_nearly_full

@@ -18,12 +18,15 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         verbs = parser.add_subparsers(dest="verb", required=True)
         verbs.add_parser("list", help="print all of them")
-        add = verbs.add_parser("add", help="start runs at an hour, or after new interactions")
+        add = verbs.add_parser(
+            "add", help="start runs at an hour, after new interactions, or on drift"
+        )
         add.add_argument("catalog", help="slug of the catalog, such as shop")
         add.add_argument("kind", choices=list(dict(SCHEDULED_KINDS)))
         when = add.add_mutually_exclusive_group(required=True)
         when.add_argument("--hour", type=int, help="0 to 23, UTC")
         when.add_argument("--interactions", type=int, help="new ones since the last training")
+        when.add_argument("--drift", type=float, help="largest PSI that is too much, such as 0.25")
         add.add_argument("--every-hours", type=int, default=24, help="24 = once a day")
         for verb in VERBS:
             verbs.add_parser(verb).add_argument("schedule", type=int, help="its number in the list")
@@ -54,9 +57,10 @@ class Command(BaseCommand):
             self.stdout.write("there is no schedule; manage.py schedule add shop train --hour 2")
 
     def _add(self, options: dict[str, Any]) -> None:
-        counts = options["interactions"] is not None
-        trigger = Schedule.Trigger.INTERACTIONS if counts else Schedule.Trigger.TIMETABLE
-        names = ("interactions",) if counts else ("hour", "every_hours")
+        trigger, names = Schedule.Trigger.TIMETABLE, ["hour", "every_hours"]
+        for other in (Schedule.Trigger.INTERACTIONS, Schedule.Trigger.DRIFT):
+            if options[other] is not None:
+                trigger, names = other, [other.value]
         try:
             schedule = schedules.save_schedule(
                 find_catalog(options["catalog"]),
