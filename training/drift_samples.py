@@ -24,12 +24,13 @@ LONGEST_HISTORY = 100  # interactions; longer ones count as this
 PICKS_SQL = """
 SELECT pick.item_id, pick.user_id, pick.seconds, item.category, item.price::float8
 FROM (
-    SELECT item_id, user_id, extract(epoch FROM "timestamp")::float8 AS seconds
+    SELECT item_id, user_id, extract(epoch FROM "timestamp")::float8 AS seconds,
+           hashint8extended(id, 0) AS draw
     FROM catalog_interaction
     WHERE catalog_id = %s AND "timestamp" >= %s AND "timestamp" < %s
       AND NOT is_suspected AND type = ANY(%s)
-    ORDER BY hashint8extended(id, 0) LIMIT %s
-) AS pick JOIN catalog_item item ON item.id = pick.item_id
+    ORDER BY draw LIMIT %s
+) AS pick JOIN catalog_item item ON item.id = pick.item_id ORDER BY pick.draw
 """
 HISTORIES_SQL = """
 SELECT (
@@ -51,7 +52,7 @@ WHERE catalog_id = %s AND created_at >= %s AND created_at < %s AND bundle_id = %
 
 @dataclass(frozen=True)
 class Picks:
-    """Interactions of a time that speak for an item, in parallel columns. (K,) each"""
+    """Interactions of a time that speak for an item, in parallel columns, by chance. (K,) each"""
 
     items: IntArray  # database ids
     users: IntArray

@@ -1,4 +1,4 @@
-"""How fast slates are answered, and how much of the catalog they show: bounded, kept for a while."""
+"""How fast slates are answered, and how much of the catalog they show: bounded and cached."""
 
 from dataclasses import dataclass
 from datetime import timedelta

@@ -52,7 +52,7 @@ class ScheduleForm(forms.Form):
         """
         if not self.is_valid():
             raise TrainingFault(
-                "Choose a catalog, what starts and when, and write numbers, whole ones but for drift."
+                "Choose a catalog, what starts and when, and write numbers, whole but for drift."
             )
         wanted = self.cleaned_data
         told = {name: wanted[name] for name in schedules.SETTINGS if wanted.get(name) is not None}

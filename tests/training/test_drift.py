@@ -50,7 +50,7 @@ class TestInput:
         shop_for(learned, timezone.now() - 6 * DAY, 6, tools=0.5)
         found = measured(learned)
         for name in ("categories", "prices", "vectors"):
-            assert found[name]["level"] == "steady", found[name]
+            assert found[name]["level"] == "steady", (name, found[name])
             assert found[name]["value"] < 0.1
         assert found["categories"]["reference"] == 1680
         assert found["categories"]["new"] == 720
@@ -162,7 +162,7 @@ class TestStored:
 
     def test_without_a_model_there_is_nothing_to_compare_with(self) -> None:
         catalog = Catalog.objects.create(slug="new", name="New", item_kind="article")
-        with pytest.raises(TrainingFault, match="No model of New is live.*manage.py train new"):
+        with pytest.raises(TrainingFault, match=r"No model of New is live.*manage\.py train new"):
             drift.measure_days(catalog)
 
     def test_a_bundle_that_does_not_say_what_it_learned_from(

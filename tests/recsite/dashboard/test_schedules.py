@@ -45,9 +45,9 @@ class TestPage:
         text = staff.get(PAGE).content.decode()
         assert "When the drift exceeds 0.3" in text
         assert reverse("dashboard:drift", args=["shop"]) in text
-        call_command("schedule", "add", "shop", "train", hour=3)
+        call_command("schedule", "add", "shop", "train", "--hour", "3")
         with pytest.raises(CommandError, match="such a schedule already"):
-            call_command("schedule", "add", "shop", "train", drift=0.4)
+            call_command("schedule", "add", "shop", "train", "--drift", "0.4")
 
     def test_queries_do_not_grow_with_runs(
         self, staff: Client, schedule: Schedule, django_assert_max_num_queries: Any
