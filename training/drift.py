@@ -23,9 +23,9 @@ from ranking.bundle import BundleError, meta_of
 from training import distances, metrics, schedules
 from training.drift_samples import Picks, history_lengths, picks, scores, vectors
 from training.errors import TrainingFault
+from training.gate import QUALITY, figure
 from training.models import DriftLevel, DriftReport, ModelVersion, Promotion
 from training.online import Share, Shown, clicked_places, shown_by
-from training.registry import QUALITY, figure
 
 logger = logging.getLogger(__name__)
 

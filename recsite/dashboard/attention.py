@@ -9,8 +9,8 @@ from django.utils import timezone
 from catalog.models import Catalog, LoadState
 from ranking.bundle import bundle_exists
 from recsite.health import CatalogHealth, Part
+from training.gate import gate
 from training.models import ModelVersion, RunState, TrainingRun
-from training.registry import gate
 
 STUCK_AFTER = timedelta(minutes=5)  # a load that has not moved
 STALE_AFTER = timedelta(days=7)  # a live model
@@ -187,7 +187,7 @@ def _newer_model(
     if newest is None or not health.bundle_id:
         return None
     if newest.bundle_id != health.bundle_id and bundle_exists(newest.bundle_id):
-        red = [check for check in gate(newest, live, check_files=False) if not check.ok]
+        red = [check for check in gate(newest, live, check_files=False) if check.ok is False]
         page = reverse("dashboard:promote", args=[health.slug, newest.bundle_id])
         if red:
             reasons = " ".join(check.reason for check in red)

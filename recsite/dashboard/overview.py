@@ -117,7 +117,8 @@ def _concerns(
     last: defaultdict[int, dict[str, TrainingRun]] = defaultdict(dict)
     for run in TrainingRun.objects.newest_of_each_kind():
         last[run.catalog_id][run.kind] = run
-    newest = {version.catalog_id: version for version in ModelVersion.objects.newest_of_each()}
+    found = ModelVersion.objects.newest_of_each().select_related("catalog")
+    newest = {version.catalog_id: version for version in found}
     left = Promotion.objects.filter(
         kind=Promotion.Kind.ROLL_BACK,
         from_bundle__in=[version.bundle_id for version in newest.values()],

@@ -41,7 +41,7 @@ class TestPage:
         text = staff.get(PAGE).content.decode()
         assert "Categories of what is picked" in text
         assert "Tools" in text
-assert "→" in text
+        assert "→" in text
         assert "No webhook is set" in text
         assert 'id="chart-categories"' in text
         assert 'id="chart-ctr"' in text
