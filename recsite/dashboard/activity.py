@@ -9,11 +9,13 @@ from django.utils import timezone
 
 from catalog.models import Catalog, InteractionType
 from recsite.dashboard.charts import Bar, bars
+from recsite.fresh import Fresh
 from training.online import Share, Shown, shown_by
 
 HOURS = 48
 HOUR = timedelta(hours=1)
 DAY_HOURS = 24
+FRESH_FOR = 10.0  # seconds; two days of a busy site are millions of rows
 GOALS = {"article": ("read", "Read something")}  # item kind → what a visit is for, and its words
 USUAL_GOAL = (InteractionType.PURCHASE.value, "Bought something")
 
@@ -95,3 +97,11 @@ def _people(
             catalog: (came, {"purchase": bought, "read": read})
             for catalog, came, bought, read in cursor.fetchall()
         }
+
+
+def look() -> dict[int, Activity]:
+    """The traffic of every catalog."""
+    return activity_of(list(Catalog.objects.all()))
+
+
+traffic = Fresh(look, FRESH_FOR)

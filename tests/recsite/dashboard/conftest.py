@@ -9,7 +9,7 @@ from django.test import Client
 
 from catalog.models import Catalog, Role, User
 from recsite import health
-from recsite.dashboard import answers
+from recsite.dashboard import activity, answers
 from recsite.fresh import Fresh
 from tests.recsite.dashboard.pages import READY
 
@@ -19,6 +19,7 @@ def outside(settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, db: 
     """Broker and workers are replaced where the site looks; bundles lie in a place apart."""
     settings.BUNDLE_DIR = tmp_path / "bundles"
     monkeypatch.setattr(health.backstage, "parts", lambda: READY)
+    monkeypatch.setattr(activity, "traffic", Fresh(activity.look, 0.0))
     monkeypatch.setattr(answers, "speed", Fresh(answers.look_at_speed, 0.0))
     monkeypatch.setattr(answers, "coverage", Fresh(answers.look_at_coverage, 0.0))
     monkeypatch.setattr(current_app, "send_task", lambda *args, **options: None)
