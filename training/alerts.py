@@ -17,6 +17,7 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
+from training.drift import TITLES
 from training.errors import TrainingFault
 from training.models import DriftLevel, DriftReport
 
@@ -65,8 +66,9 @@ def message(report: DriftReport) -> dict[str, Any]:
     """What the receiver is told. `text` is what chat services show."""
     moved = {
         name: {"value": one["value"], "level": one["level"]}
-        for name, one in report.measures.items()
-        if one["level"] in (DriftLevel.WATCH, DriftLevel.ALERT)
+        for name in TITLES  # JSONB keeps no order
+        if (one := report.measures.get(name))
+        and one["level"] in (DriftLevel.WATCH, DriftLevel.ALERT)
     }
     return {
         "event": "drift",

@@ -34,6 +34,7 @@ WINDOW = timedelta(days=7)  # of new traffic, up to and with the day
 SCORE_REFERENCE = timedelta(days=3)  # after the promotion
 MOST_DAYS = 60  # in one go
 LEAST = 100  # cases on either side; fewer say nothing
+QUALITY_DROP = 0.2  # share of the week before; a fall beyond chance by more is an alert
 LEAST_SEEN = 30  # slates in view in a day
 CATEGORIES = 19  # of the reference, by picks; all others together are one more
 HISTORY_EDGES = np.array([0.0, 4.0, 19.0, 99.0])  # as in the segments of an evaluation
@@ -331,7 +332,7 @@ def _share_measure(day: Share, before: Share) -> Measure:
         note = f"{day.of} slates in view on that day; it takes {LEAST_SEEN}."
         return Measure(None, DriftLevel.UNKNOWN, note, before.of, day.of, before=before.value)
     fell = before.of >= LEAST_SEEN and day.fell_from(before)
-    level = DriftLevel.ALERT if fell else DriftLevel.STEADY
+    level = _quality_level(fell, day.value, before.value)
     return Measure(
         day.value,
         level,
@@ -362,9 +363,10 @@ def _ndcg(catalog: Catalog, bundle_id: str, windows: Windows) -> Measure:
     low, high = metrics.bootstrap_interval(values, clusters=people)
     bottom = metrics.bootstrap_interval(before, clusters=older_people)[0]
     fell = len(older) >= LEAST_SEEN and high < bottom
+    value = float(values.mean())
     return Measure(
-        float(values.mean()),
-        DriftLevel.ALERT if fell else DriftLevel.STEADY,
+        value,
+        _quality_level(fell, value, mean),
         reference=len(older),
         new=len(ranks),
         low=low,
@@ -379,6 +381,13 @@ def _level(value: float, chance: float, bounds: tuple[float, float]) -> str:
     if value <= max(watch, chance):
         return DriftLevel.STEADY
     return DriftLevel.ALERT if value > alert else DriftLevel.WATCH
+
+
+def _quality_level(fell: bool, value: float | None, before: float | None) -> str:
+    """Of a day whose interval lies below that of the week before, if it `fell`."""
+    if not fell or value is None or before is None:
+        return DriftLevel.STEADY
+    return DriftLevel.ALERT if value < (1 - QUALITY_DROP) * before else DriftLevel.WATCH
 
 
 def _beyond_chance(one: Measure) -> float:

@@ -111,8 +111,8 @@ class Coverage:
 
     @property
     def is_bounded(self) -> bool:
-        """Whether there were more slates than were looked at: then it is at least so much."""
-        return self.slates >= MOST_SHOWN
+        """Whether more may have been shown by slates that were not looked at."""
+        return self.slates >= MOST_SHOWN and self.shown < self.available
 
 
 def look_at_speed() -> dict[int, Speed]:

@@ -88,9 +88,9 @@ def of_drift(catalog: Catalog, report: DriftReport | None) -> list[Concern]:
     if timezone.now().date() - report.day > DRIFT_IS_NEWS:
         return []
     moved = [
-        TITLES[name].lower()
-        for name, one in report.measures.items()
-        if one["level"] == DriftLevel.ALERT
+        title.lower()
+        for name, title in TITLES.items()
+        if report.measures.get(name, {}).get("level") == DriftLevel.ALERT
     ]
     return [
         Concern(

@@ -19,12 +19,13 @@ from catalog.models import Catalog, Role
 from recsite.dashboard.access import needs
 from recsite.dashboard.day_charts import DayChart, Point, day_chart
 from training import drift, tasks
-from training.models import DriftReport
+from training.models import DriftLevel, DriftReport
 
 SHOWN = timedelta(days=60)  # on the charts
 MOST_PARTS = 6  # bins that moved most
 WAIT = 120.0  # seconds for which the page goes on asking whether it has been measured
 BOUNDS = dict.fromkeys(drift.PSI_MEASURES, drift.PSI_BOUNDS) | {"vectors": drift.ENERGY_BOUNDS}
+MOVED = {DriftLevel.WATCH, DriftLevel.ALERT}
 UNITS = dict.fromkeys(drift.PSI_MEASURES, "PSI") | {
     "vectors": "energy",
     "ctr": "share",
@@ -46,7 +47,9 @@ class Row:
 
     @property
     def parts(self) -> list[tuple[str, float, float]]:
-        """The bins that moved most."""
+        """The bins that moved most, where it has moved at all."""
+        if self.figures["level"] not in MOVED:
+            return []
         return [(label, then, now) for label, then, now in self.figures["parts"][:MOST_PARTS]]
 
 
@@ -144,7 +147,6 @@ def _day(request: HttpRequest) -> date | None:
 
 
 def _rows(report: DriftReport) -> list[Row]:
-    words = {"unknown": "Too little to tell"}
     return [
         Row(
             name,
@@ -152,7 +154,7 @@ def _rows(report: DriftReport) -> list[Row]:
             UNITS[name],
             BOUNDS.get(name),
             report.measures[name],
-            words.get(report.measures[name]["level"], report.measures[name]["level"].title()),
+            DriftLevel(report.measures[name]["level"]).label,
         )
         for name, title in drift.TITLES.items()
         if name in report.measures

@@ -39,6 +39,7 @@ def python(var: Path, *arguments: str, **environment: str) -> subprocess.Complet
         ("CELERY_BROKER_URL", "redis"),
         ("CELERY_BROKER_URL", "redis://:hush@host:port"),
         ("CELERY_BROKER_URL", "sqs://hush"),
+        ("ALERT_WEBHOOK_URL", "ftp://hush@host/hook"),
         ("DEBUG", "perhaps"),
         ("DEMO_SCALE", "huge"),
         ("RECSITE_DEVICE", "abacus"),

@@ -130,6 +130,12 @@ class TestScoresAndQuality:
         assert (ndcg["before"], ndcg["offline"], ndcg["level"]) == (1.0, 0.2, "alert")
         assert ndcg["value"] == pytest.approx(0.30103)  # 1 / log2(10)
 
+    def test_a_small_fall_is_watched(self, live: Catalog) -> None:
+        show(live, timezone.now() - 3 * DAY, 1000, 500)
+        show(live, timezone.now() - timedelta(seconds=1), 1000, 430)
+        found = measured(live)["ctr"]
+        assert (found["value"], found["level"]) == (0.43, "watch")
+
     def test_quality_that_holds(self, live: Catalog) -> None:
         for moment in (timezone.now() - 3 * DAY, timezone.now() - timedelta(seconds=1)):
             show(live, moment, 200, 100, place=1)

@@ -168,6 +168,8 @@ class TestAnswers:
         SlateLog.objects.filter(pk=old.pk).update(created_at=timezone.now() - timedelta(days=8))
         coverage = answers.look_at_coverage()[shop.pk]
         assert coverage == answers.Coverage(shown=2, seen=1, available=4, slates=2)
+        assert not coverage.is_bounded
+        assert answers.Coverage(2, 1, 4, answers.MOST_SHOWN).is_bounded
         text = staff.get("/dashboard/").content.decode()
         assert "50.0 %" in text
         assert "seen 25.0 %, of 4 available" in text
