@@ -17,7 +17,7 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from training.drift import TITLES
+from training.drift_measures import TITLES
 from training.errors import TrainingFault
 from training.models import DriftLevel, DriftReport
 

@@ -305,7 +305,7 @@ class DriftReport(models.Model):
     catalog = models.ForeignKey(Catalog, on_delete=models.CASCADE, related_name="drift_reports")
     day = models.DateField()  # UTC; the newest of the days that are looked at
     bundle_id = models.CharField(max_length=80)  # that was live when it was measured
-    measures = models.JSONField(default=dict)  # name → fields of training.drift.Measure
+    measures = models.JSONField(default=dict)  # name → fields of training.drift_measures.Measure
     score = models.FloatField(default=0.0)  # the largest PSI that chance does not explain
     level = models.CharField(max_length=8, choices=DriftLevel)
     measured_at = models.DateTimeField(auto_now=True)

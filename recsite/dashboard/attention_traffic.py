@@ -12,7 +12,7 @@ from recsite.dashboard.answers import SPEED_BOUND, Speed
 from recsite.dashboard.attention import Concern
 from recsite.dashboard.disk import Room
 from recsite.dashboard.schedule_pages import LATE
-from training.drift import TITLES
+from training.drift_measures import TITLES
 from training.models import DriftLevel, DriftReport
 
 LEAST_SLATES = 50  # of our own pages in a day; after so many, some item was in view

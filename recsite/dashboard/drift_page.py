@@ -18,15 +18,17 @@ from kombu.exceptions import OperationalError as BrokerAway
 from catalog.models import Catalog, Role
 from recsite.dashboard.access import needs
 from recsite.dashboard.day_charts import DayChart, Point, day_chart
-from training import drift, tasks
+from training import drift_measures, tasks
 from training.models import DriftLevel, DriftReport
 
 SHOWN = timedelta(days=60)  # on the charts
 MOST_PARTS = 6  # bins that moved most
 WAIT = 120.0  # seconds for which the page goes on asking whether it has been measured
-BOUNDS = dict.fromkeys(drift.PSI_MEASURES, drift.PSI_BOUNDS) | {"vectors": drift.ENERGY_BOUNDS}
+BOUNDS = dict.fromkeys(drift_measures.PSI_MEASURES, drift_measures.PSI_BOUNDS) | {
+    "vectors": drift_measures.ENERGY_BOUNDS
+}
 MOVED = {DriftLevel.WATCH, DriftLevel.ALERT}
-UNITS = dict.fromkeys(drift.PSI_MEASURES, "PSI") | {
+UNITS = dict.fromkeys(drift_measures.PSI_MEASURES, "PSI") | {
     "vectors": "energy",
     "ctr": "share",
     "ndcg": "nDCG@10",
@@ -42,7 +44,7 @@ class Row:
     title: str
     unit: str
     bounds: tuple[float, float] | None
-    figures: dict[str, Any]  # fields of drift.Measure
+    figures: dict[str, Any]  # fields of training.drift_measures.Measure
     level: str  # in words
 
     @property
@@ -78,7 +80,7 @@ def page(request: HttpRequest, slug: str) -> HttpResponse:
         "rows": _rows(chosen) if chosen else [],
         "days": reports[::-1],
         "charts": _charts(reports),
-        "bounds": drift.PSI_BOUNDS,
+        "bounds": drift_measures.PSI_BOUNDS,
         "webhook": bool(settings.ALERT_WEBHOOK_URL),
         **_waiting(request, catalog),
     }
@@ -156,7 +158,7 @@ def _rows(report: DriftReport) -> list[Row]:
             report.measures[name],
             DriftLevel(report.measures[name]["level"]).label,
         )
-        for name, title in drift.TITLES.items()
+        for name, title in drift_measures.TITLES.items()
         if name in report.measures
     ]
 
@@ -164,7 +166,7 @@ def _rows(report: DriftReport) -> list[Row]:
 def _charts(reports: list[DriftReport]) -> list[DayChart]:
     """One of each measure that has a value on any day."""
     charts = []
-    for name, title in drift.TITLES.items():
+    for name, title in drift_measures.TITLES.items():
         field, beside = BESIDE.get(name, ("", ""))
         points = [
             Point(
