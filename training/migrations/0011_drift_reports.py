@@ -8,7 +8,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('catalog', '0007_roles_and_audit'),
-        ('training', '0008_run_pause_tags_notes'),
+        ('training', '0010_import_runs'),
     ]
 
     operations = [
