@@ -8,6 +8,7 @@ import math
 import uuid
 from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
 import numpy as np
 from django.db import connection
@@ -146,7 +147,7 @@ def _add_interactions(catalog: Catalog, count: int, tell: Callable[[str], None])
     ensure_months(now - timedelta(days=days) for days in range(DAYS + 1))
     for done in range(0, count, BATCH):
         size = min(BATCH, count - done)
-        others = {"catalog": catalog.pk, "size": size, "span": timedelta(days=DAYS)}
+        others: dict[str, Any] = {"catalog": catalog.pk, "size": size, "span": timedelta(days=DAYS)}
         with connection.cursor() as cursor:
             cursor.execute(INTERACTIONS, {**given, **lengths, **others})
         tell(f"{done + size:,} interactions")

@@ -24,10 +24,12 @@ class Command(BaseCommand):
             raise CommandError(
                 f"There is no catalog '{options['catalog']}': manage.py create_catalog makes one."
             )
-        counts = [options[name] for name in ("runs", "bundles", "interactions")]
-        if min(counts) < 0:
+        runs, bundles, interactions = (
+            options[name] for name in ("runs", "bundles", "interactions")
+        )
+        if min(runs, bundles, interactions) < 0:
             raise CommandError("Give numbers of 0 and more.")
         try:
-            generate(catalog, *counts, tell=self.stdout.write)
+            generate(catalog, runs, bundles, interactions, self.stdout.write)
         except TrainingFault as fault:
             raise CommandError(str(fault)) from fault
