@@ -205,7 +205,7 @@ def test_the_demo_from_nothing_to_ctrl_c_and_once_more_after_a_kill(demo_var: Pa
         port = probe.getsockname()[1]
     demo = Demo(demo_var, port)
     try:
-        ready = demo.until(r"^ready: (http://127\.0\.0\.1:\d+)$", timeout=60)
+        ready = demo.until(r"^ready: (http://127\.0\.0\.1:\d+)$", timeout=150)
         for path in ("/", "/shop/", "/news/", "/api/v1/health"):
             with urlopen(ready[1] + path, timeout=30) as answer:
                 assert answer.status == 200
@@ -220,8 +220,8 @@ def test_the_demo_from_nothing_to_ctrl_c_and_once_more_after_a_kill(demo_var: Pa
         demo.process.kill()
         demo.process.wait()
         demo = Demo(demo_var, port)
-        demo.until(r"left behind$", timeout=60)
-        demo.until(r"^ready: ", timeout=60)
+        demo.until(r"left behind$", timeout=150)
+        demo.until(r"^ready: ", timeout=150)
         with urlopen(ready[1] + "/api/v1/health", timeout=30) as answer:
             assert json.load(answer)["serving"] is True
 
