@@ -15,9 +15,9 @@ from catalog.models import Catalog
 from ranking import features
 from ranking.device import one_thread
 from ranking.item_index import ItemIndex
+from ranking.loading import bare_state
 from ranking.rankers.examples import Examples
 from ranking.rankers.gbdt import GbdtRanker
-from ranking.serving import bare_state
 from ranking.sources import union
 from training.encoders import served_encoder
 from training.errors import TrainingFault

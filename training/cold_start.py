@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ranking.device import one_thread
-from ranking.serving import bare_state
+from ranking.loading import bare_state
 from ranking.state import RankingState
 from ranking.types import FloatArray, IntArray, InteractionLog, UserContext
 from training import metrics

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from django.core.management.base import CommandError, CommandParser
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from catalog.models import Catalog
 from ranking.errors import RankingFault
@@ -92,6 +92,22 @@ def parse_parameter(text: str) -> tuple[str, Any]:
         return name, json.loads(value)
     except json.JSONDecodeError:
         return name, value
+
+
+class RunCommand(BaseCommand):
+    """A command that carries out a run of one kind in a catalog, watched to its end."""
+
+    kind: str
+    names: str  # of the parameters that --param may name
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """The catalog, and what every run can be told."""
+        parser.add_argument("catalog", help="slug of the catalog, such as shop")
+        add_run_arguments(parser, self.names)
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Carry it out; Ctrl-C cancels it."""
+        carry_out(find_catalog(options["catalog"]), self.kind, options, self.stdout.write)
 
 
 @contextmanager

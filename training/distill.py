@@ -24,8 +24,8 @@ from catalog.models import Catalog
 from ranking.bundle import Bundle, open_bundle, write_bundle
 from ranking.device import one_thread
 from ranking.item_index import ItemIndex
+from ranking.loading import rows_in_tower
 from ranking.personalizer import DESIGNS, NO_TOKEN, Personalizer
-from ranking.serving import rows_in_tower
 from ranking.state import RankingState
 from ranking.types import IntArray, InteractionLog
 from training.course import Course, visitors

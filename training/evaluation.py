@@ -23,9 +23,10 @@ from ranking.bundle import open_bundle
 from ranking.device import one_thread
 from ranking.filters import allowed_items
 from ranking.item_index import ItemIndex
+from ranking.loading import state_from_bundle
 from ranking.pipeline import Trace, rank
 from ranking.rerank import diversify
-from ranking.serving import encoder_of, state_from_bundle
+from ranking.serving import encoder_of
 from ranking.state import RankingState
 from ranking.types import FloatArray, IntArray, InteractionLog, UserContext
 from training import metrics

@@ -12,7 +12,7 @@ import numpy as np
 from catalog.models import Catalog
 from ranking.device import one_thread
 from ranking.item_index import ItemIndex
-from ranking.serving import bare_state
+from ranking.loading import bare_state
 from ranking.state import RankingState
 from ranking.types import InteractionLog
 from ranking.user_tower import TowerConfig, UserTower, all_item_vectors

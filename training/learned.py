@@ -11,7 +11,7 @@ from catalog.models import EncoderVersion
 from ranking.encoder import publish_encoder
 from ranking.encoder_files import EncoderConfig
 from ranking.item_index import ItemIndex
-from ranking.serving import bare_state
+from ranking.loading import bare_state
 from ranking.text_model import TextModel, load_tokenizer, save_text_model
 from training import metrics
 from training.checkpoint import Standing

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from catalog.dials import DIALS, Dial, dials_of, with_settings
 from catalog.models import Catalog
 from ranking.device import one_thread
+from ranking.loading import with_dials
 from ranking.pipeline import Trace, place, rank
-from ranking.serving import with_dials
 from ranking.state import RankingState
 from ranking.types import Candidates, IntArray, UserContext
 from training import metrics

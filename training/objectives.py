@@ -12,10 +12,10 @@ from catalog.models import EncoderVersion
 from ranking.device import one_thread
 from ranking.encoder import config_of
 from ranking.item_index import ItemIndex
+from ranking.loading import bare_state
 from ranking.rankers.ensemble import Ranker
 from ranking.rankers.gbdt import GbdtConfig, GbdtRanker
 from ranking.rankers.network import NetworkConfig
-from ranking.serving import bare_state
 from ranking.types import InteractionLog
 from ranking.user_tower import TowerConfig
 from training.finetune import fit_texts, picks_of, vectors_of

@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 
 from ranking.device import one_thread
 from ranking.item_index import ItemIndex
+from ranking.loading import bare_state
 from ranking.popularity import Popularity
-from ranking.serving import bare_state
 from ranking.sources.tower import tower
 from ranking.state import RankingState
 from ranking.types import FloatArray, IntArray, InteractionLog, UserContext

@@ -16,8 +16,9 @@ from django.db import connection
 
 from catalog.dials import dials_of
 from catalog.models import Catalog, Item, User
+from ranking.loading import with_dials
 from ranking.pipeline import recommend_with
-from ranking.serving import current, with_dials
+from ranking.serving import current
 from ranking.state import RankingState
 from ranking.types import Query
 

@@ -1,10 +1,11 @@
-"""Training runs, what starts them by itself, drift, the models they register, and promotions."""
+"""Runs: their state and lease, their curves and logs, and the trials of a search."""
 
 import uuid
 from collections.abc import Iterable
 from datetime import timedelta
 from typing import ClassVar
 
+from django.apps import apps
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
@@ -13,7 +14,7 @@ from django.db.models.fields.json import KT
 from django.db.models.functions import Cast, Coalesce, Least, Now
 from django.utils import timezone
 
-from catalog.models import Catalog, EncoderVersion
+from catalog.models import Catalog
 
 
 class RunState(models.TextChoices):
@@ -64,7 +65,8 @@ class TrainingRunQuerySet(models.QuerySet["TrainingRun"]):
         `best` is nDCG@10 of the model that the run registered, else its best value on validation;
         `began` its start, or when it was queued; `worked` how long somebody has worked on it.
         """
-        model = ModelVersion.objects.filter(run=OuterRef("pk")).annotate(
+        registered = apps.get_model("training", "ModelVersion")  # registry.py reads this module
+        model = registered._default_manager.filter(run=OuterRef("pk")).annotate(
             figure=Cast(KT("metrics__pipeline__ndcg@10__value"), models.FloatField())
         )
         points = RunMetric.objects.filter(run=OuterRef("pk"), value__lt=float("inf"))  # nor NaN
@@ -211,120 +213,6 @@ class TrainingRun(models.Model):
         return max((until - self.started_at - self.idle).total_seconds(), 0.0)
 
 
-SCHEDULED_KINDS = [
-    (kind.value, kind.label) for kind in (TrainingRun.Kind.TRAIN, TrainingRun.Kind.ENCODE)
-]
-INTERVALS = (24, 12, 8, 6, 4, 3, 2, 1)  # hours: parts of a day
-
-
-class ScheduleQuerySet(models.QuerySet["Schedule"]):
-    """Reads of schedules."""
-
-    def at_work(self) -> "ScheduleQuerySet":
-        """Those that nobody has paused."""
-        return self.filter(is_paused=False)
-
-
-class Schedule(models.Model):
-    """When runs of a kind start by themselves in a catalog. Written by training/schedules.py."""
-
-    class Trigger(models.TextChoices):
-        TIMETABLE = "timetable"  # at an hour of the day, and every so many hours from it on
-        INTERACTIONS = "interactions"  # after so many new ones
-        DRIFT = "drift"  # when a measured drift exceeds a limit
-
-    catalog = models.ForeignKey(Catalog, on_delete=models.CASCADE, related_name="schedules")
-    kind = models.CharField(max_length=16, choices=SCHEDULED_KINDS)
-    trigger = models.CharField(max_length=16, choices=Trigger)
-    hour = models.PositiveSmallIntegerField(default=2)  # 0 … 23, UTC
-    every_hours = models.PositiveSmallIntegerField(default=24)  # 24 = once a day, 12, 8 … 1
-    interactions = models.PositiveIntegerField(default=0)  # new ones since the last such run
-    drift = models.FloatField(default=0.0)  # the score that is too much
-    is_paused = models.BooleanField(default=False)
-    # What is due up to here has been dealt with: the mark that keeps two schedulers from doubling.
-    done_until = models.DateTimeField(db_default=Now())
-    created_at = models.DateTimeField(auto_now_add=True)
-
-    objects = ScheduleQuerySet.as_manager()
-
-    class Meta:
-        constraints: ClassVar = [
-            models.UniqueConstraint("catalog", "kind", "trigger", name="schedule_one_a_trigger"),
-            models.CheckConstraint(
-                condition=Q(kind__in=["train", "encode"]), name="schedule_kind_known"
-            ),
-            models.CheckConstraint(
-                condition=Q(hour__lte=23) & Q(every_hours__in=INTERVALS),
-                name="schedule_hours_fit_a_day",
-            ),
-            models.CheckConstraint(
-                condition=~Q(trigger="interactions") | Q(interactions__gt=0),
-                name="schedule_counts_something",
-            ),
-            models.CheckConstraint(
-                condition=~Q(trigger="drift") | Q(drift__gt=0), name="schedule_has_a_drift"
-            ),
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.get_kind_display()} {self.catalog.slug} {self.when}"
-
-    @property
-    def when(self) -> str:
-        """When it starts a run, in words."""
-        if self.trigger == self.Trigger.INTERACTIONS:
-            return f"after {self.interactions:,} new interactions"
-        if self.trigger == self.Trigger.DRIFT:
-            return f"when the drift exceeds {self.drift:g}"
-        if self.every_hours == 24:
-            return f"every day at {self.hour:02}:00 UTC"
-        often = "every hour" if self.every_hours == 1 else f"every {self.every_hours} hours"
-        return f"{often}, {self.hour:02}:00 UTC among them"
-
-
-class DriftLevel(models.TextChoices):
-    """How much something has moved."""
-
-    UNKNOWN = "unknown", "Too little to tell"
-    STEADY = "steady"
-    WATCH = "watch"
-    ALERT = "alert"
-
-
-class DriftReportQuerySet(models.QuerySet["DriftReport"]):
-    """Reads of reports."""
-
-    def newest_of_each(self) -> "DriftReportQuerySet":
-        """The report of the newest day, of each catalog."""
-        return self.order_by("catalog", "-day").distinct("catalog")
-
-
-class DriftReport(models.Model):
-    """How far a day's traffic is from what the live model learned. Written by training/drift.py."""
-
-    catalog = models.ForeignKey(Catalog, on_delete=models.CASCADE, related_name="drift_reports")
-    day = models.DateField()  # UTC; the newest of the days that are looked at
-    bundle_id = models.CharField(max_length=80)  # that was live when it was measured
-    measures = models.JSONField(default=dict)  # name → fields of training.drift_measures.Measure
-    score = models.FloatField(default=0.0)  # the largest PSI that chance does not explain
-    level = models.CharField(max_length=8, choices=DriftLevel)
-    measured_at = models.DateTimeField(auto_now=True)
-    # the message of an alert, see training/alerts.py
-    sent_at = models.DateTimeField(null=True)
-    send_attempts = models.PositiveSmallIntegerField(default=0)
-    send_fault = models.TextField(blank=True, default="")
-
-    objects = DriftReportQuerySet.as_manager()
-
-    class Meta:
-        constraints: ClassVar = [
-            models.UniqueConstraint("catalog", "day", name="driftreport_one_a_day"),
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.catalog.slug} {self.day}: {self.level}"
-
-
 class RunMetric(models.Model):
     """One point of a curve: a loss or a metric at a step of a run."""
 
@@ -374,93 +262,3 @@ class TuningTrial(models.Model):
         constraints: ClassVar = [
             models.UniqueConstraint("run", "number", name="tuningtrial_number_unique"),
         ]
-
-
-class ModelVersionQuerySet(models.QuerySet["ModelVersion"]):
-    """Reads of registered models."""
-
-    def newest_of_each(self) -> "ModelVersionQuerySet":
-        """The model that was registered last, in each catalog."""
-        return self.order_by("catalog", "-created_at").distinct("catalog")
-
-
-class ModelVersion(models.Model):
-    """A registered bundle: which run made it, from which snapshot, and how good it is."""
-
-    catalog = models.ForeignKey(Catalog, on_delete=models.CASCADE, related_name="model_versions")
-    bundle_id = models.CharField(max_length=80, unique=True)
-    digest = models.CharField(max_length=64)
-    run = models.ForeignKey(TrainingRun, on_delete=models.SET_NULL, null=True, blank=True)
-    parent = models.ForeignKey(  # what was live when it was registered
-        "self", on_delete=models.SET_NULL, null=True, blank=True, related_name="children"
-    )
-    metrics = models.JSONField(default=dict)  # as training/evaluation.py reports them
-    encoder = models.ForeignKey(  # whose vectors it was trained on
-        EncoderVersion, on_delete=models.SET_NULL, null=True, blank=True
-    )
-    created_at = models.DateTimeField(auto_now_add=True)
-
-    objects = ModelVersionQuerySet.as_manager()
-
-    class Meta:
-        indexes: ClassVar = [
-            models.Index(fields=["catalog", "-created_at"], name="modelversion_newest_first"),
-        ]
-
-    @property
-    def is_live(self) -> bool:
-        """Whether the catalog serves from this one now."""
-        return self.catalog.live_bundle == self.bundle_id
-
-
-class EvaluationQuerySet(models.QuerySet["Evaluation"]):
-    """Reads of stored evaluations."""
-
-    def newest_of_each_kind(self) -> "EvaluationQuerySet":
-        """The last one of each kind, of each catalog."""
-        return self.order_by("catalog", "kind", "-created_at", "-pk").distinct("catalog", "kind")
-
-
-class Evaluation(models.Model):
-    """A table of figures that an evaluation of one kind found; its rows are drawn as a plot."""
-
-    class Kind(models.TextChoices):
-        BY_HISTORY = "by-history"
-        COLD_START = "cold-start"
-        TRANSFER = "transfer"
-
-    catalog = models.ForeignKey(Catalog, on_delete=models.CASCADE, related_name="evaluations")
-    run = models.ForeignKey(TrainingRun, on_delete=models.SET_NULL, null=True, blank=True)
-    bundle = models.CharField(max_length=80, blank=True)  # '' = fitted for it, thrown away since
-    kind = models.CharField(max_length=16, choices=Kind)
-    split = models.CharField(max_length=20)
-    rows = models.JSONField()  # as the kind's own module in training/ reports them
-    created_at = models.DateTimeField(auto_now_add=True)
-
-    objects = EvaluationQuerySet.as_manager()
-
-    class Meta:
-        indexes: ClassVar = [
-            models.Index(fields=["catalog", "kind", "-created_at"], name="evaluation_newest_first"),
-        ]
-
-
-class Promotion(models.Model):
-    """A change of what answers: who, when, from what to what, for how many, and why."""
-
-    class Kind(models.TextChoices):
-        PROMOTE = "promote"
-        ROLL_BACK = "roll-back"
-        ROLL_OUT = "roll-out"  # to a share of the people; the live bundle stays
-        STOP = "stop"  # of a roll-out
-
-    catalog = models.ForeignKey(Catalog, on_delete=models.CASCADE, related_name="promotions")
-    kind = models.CharField(max_length=16, choices=Kind)
-    from_bundle = models.CharField(max_length=80, blank=True)
-    to_bundle = models.CharField(max_length=80, blank=True)
-    share = models.PositiveSmallIntegerField(default=100)  # percent of the people that get it
-    reason = models.TextField()
-    by = models.ForeignKey(
-        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True
-    )
-    at = models.DateTimeField(auto_now_add=True)
