@@ -1,5 +1,5 @@
-# Five commands. Each is what a person could type, in the environment that `.venv` holds.
-.PHONY: demo test check bench bench-quality
+# Six commands. Each is what a person could type, in the environment that `.venv` holds.
+.PHONY: demo test check messages bench bench-quality
 SHELL := /bin/bash
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do "$$python" -c \
 	'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$python" && break; done)
@@ -19,6 +19,12 @@ check: .venv/.dev
 	$(BIN)/djlint templates --lint --quiet
 	HTTPS=1 $(BIN)/python -W error::SyntaxWarning manage.py check --deploy --fail-level WARNING
 	$(BIN)/python manage.py makemigrations --check --dry-run
+
+# After a text changed: collect the texts, translate those that are new in the .po, and run it again.
+messages: .venv/.dev
+	$(BIN)/python manage.py makemessages --locale zh_Hans --no-obsolete --no-wrap --add-location file \
+		--ignore node_modules --ignore '.venv*' --ignore var --ignore tests --ignore benchmarks
+	$(BIN)/python manage.py compilemessages --locale zh_Hans --ignore node_modules --ignore '.venv*' --ignore var
 
 bench: .venv/.dev
 	@$(BIN)/python manage.py bench

@@ -1,6 +1,7 @@
 """Every address of the site."""
 
 from django.urls import include, path
+from django.views.i18n import set_language
 
 from recsite import about, account, feedback, news, shop
 
@@ -12,6 +13,7 @@ urlpatterns = [
     path("account/", include(account.urlpatterns)),
     path("feedback/", include((feedback.urlpatterns, "feedback"))),
     path("dashboard/", include(("recsite.dashboard.urls", "dashboard"))),
+    path("language/", set_language, name="set-language"),
     path("api/", include(("recsite.api.urls", "api"))),
 ]
 
