@@ -7,7 +7,7 @@ all was ever done, and people are described by three items that they like; asked
 they picked. Chance is a list drawn by lot, the same for every model's request.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -17,14 +17,14 @@ from numpy.typing import NDArray
 from ranking.device import one_thread
 from ranking.loading import bare_state
 from ranking.state import RankingState
-from ranking.types import FloatArray, IntArray, InteractionLog, UserContext
+from ranking.types import IntArray, InteractionLog, UserContext
 from training import metrics
 from training.evaluation import pipeline_scorer, prepare
 from training.fit import Limits, fit_pipeline
 from training.handle import RunHandle
 from training.plots import FIRST_DAY, TEXT_ALONE
 from training.report import PIPELINE
-from training.scoring import Requests, Scorer, text_scorer
+from training.scoring import Requests, Scorer, checked, text_scorer
 from training.splits import PastRequest, context_of, drawn, make_split
 
 UNTOUCHED = 0.1  # share of the items that are taken out of the log
@@ -157,7 +157,7 @@ def _rows(
         handle.log(f"{case}: nobody to measure it on")
         return
     handle.stage(case, 0.9)
-    found = {name: cases.each(_checked(handle.check, scorer)) for name, scorer in scorers.items()}
+    found = {name: cases.each(checked(handle.check, scorer)) for name, scorer in scorers.items()}
     by_chance = found["chance"].mean()
     for name, ndcg in found.items():
         low, high = metrics.bootstrap_interval(ndcg)
@@ -169,14 +169,6 @@ def _rows(
             "ndcg@10": {"value": float(ndcg.mean()), "low": low, "high": high},
             "times_chance": float(ndcg.mean() / by_chance) if by_chance > 0 else None,
         }
-
-
-def _checked(check: Callable[[], None], scorer: Scorer) -> Scorer:
-    def scores(context: UserContext) -> FloatArray:
-        check()
-        return scorer(context)
-
-    return scores
 
 
 def chance(state: RankingState, seed: int) -> Scorer:

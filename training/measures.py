@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from training import by_history, cold_start, transfer
+from training import by_encoder, by_history, cold_start, transfer
 from training.errors import TrainingFault
 from training.evaluation import evaluate_catalog
 from training.fit import Limits
@@ -25,6 +25,7 @@ class Measure:
 
 
 MEASURES: dict[str, Measure] = {
+    Evaluation.Kind.BY_ENCODER: Measure(by_encoder.by_encoder, by_encoder.told),
     Evaluation.Kind.BY_HISTORY: Measure(by_history.by_history, by_history.told),
     Evaluation.Kind.COLD_START: Measure(cold_start.cold_start, cold_start.told),
     Evaluation.Kind.TRANSFER: Measure(transfer.transfer, transfer.told),

@@ -83,6 +83,8 @@ class Plot:
 
 def plots_of(kind: str, rows: Rows) -> list[Plot]:
     """The plots of a stored evaluation; none of a kind that is not drawn."""
+    if kind == Evaluation.Kind.BY_ENCODER:
+        return [_by_model(rows, "What each encoder is worth by the texts alone")]
     if kind == Evaluation.Kind.BY_HISTORY:
         return [
             _by(rows, HISTORY, "By length of history", "interactions known of a person"),
@@ -119,7 +121,7 @@ def _by_model(rows: Rows, title: str) -> Plot:
     """A place a model."""
     names = [
         f"{row['model']}, {row['times_chance']:.1f} ×"
-        if row["model"] == TEXT_ALONE and row["times_chance"]
+        if row["model"] == TEXT_ALONE and row.get("times_chance")
         else row["model"]
         for row in rows
     ]

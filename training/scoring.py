@@ -49,6 +49,16 @@ def text_scorer(state: RankingState) -> Scorer:
     return scores
 
 
+def checked(check: Callable[[], None], scorer: Scorer) -> Scorer:
+    """The same, but looking before each request whether the run has to stop."""
+
+    def scores(context: UserContext) -> FloatArray:
+        check()
+        return scorer(context)
+
+    return scores
+
+
 def tower_scorer(state: RankingState) -> Scorer:
     """The user tower alone; popularity for people without a history."""
     nobody = np.zeros(0, dtype=np.int64)
@@ -80,14 +90,23 @@ class Requests:
     def _mean(ndcg: NDArray[np.float64]) -> float:
         return float(ndcg.mean()) if len(ndcg) else 0.0
 
+    def ranks(self, scorer: Scorer) -> IntArray:
+        """The 0-based places of what each request picked; −1 fills. (R, T)"""
+        return self._ranks(scorer(context) for context in self.contexts)
+
     def _ndcg(self, answers: Iterable[FloatArray]) -> NDArray[np.float64]:
-        ranks = [
-            ranks_of(
-                np.where(allowed_items(self.state, context, QUERY)[0], scores, -np.inf), picked
-            )
-            for scores, context, picked in zip(answers, self.contexts, self.picked, strict=True)
-        ]
-        return metrics.ndcg(padded(ranks), 10)
+        return metrics.ndcg(self._ranks(answers), 10)
+
+    def _ranks(self, answers: Iterable[FloatArray]) -> IntArray:
+        asked = zip(answers, self.contexts, self.picked, strict=True)
+        return padded(
+            [
+                ranks_of(
+                    np.where(allowed_items(self.state, context, QUERY)[0], scores, -np.inf), picked
+                )
+                for scores, context, picked in asked
+            ]
+        )
 
 
 class FoldRequests(Requests):

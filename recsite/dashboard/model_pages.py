@@ -100,6 +100,12 @@ class Strong:
 
 QUESTIONS = (  # kind, title, what it asks
     (
+        Evaluation.Kind.BY_ENCODER,
+        "One encoder or another",
+        "How good lists are by the texts of the recent items alone, as each encoder of this "
+        "catalog reads them: as configured, pre-trained, fine-tuned, quantised.",
+    ),
+    (
         Evaluation.Kind.BY_HISTORY,
         "The language model or behaviour",
         "How good lists are by the language model alone, by behaviour alone, and by the blend that "

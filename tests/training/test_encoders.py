@@ -13,6 +13,7 @@ from ranking.encoder_store import encoder_folder
 from ranking.errors import RankingFault
 from ranking.pipeline import search
 from ranking.types import Query
+from training.by_encoder import by_encoder, told
 from training.encoders import CONFIGURED, choose_encoder
 from training.errors import RunInterrupted, TrainingFault
 from training.evaluation import evaluate_catalog
@@ -144,6 +145,24 @@ def test_what_knows_the_test_is_not_measured_on_it(catalog: Catalog) -> None:
     run, lease = create_claimed(catalog, Kind.EVALUATE, "test", {})
     with RunHandle(run, lease) as handle, pytest.raises(TrainingFault, match="on the split time"):
         evaluate_catalog(handle, "leave-last-2", encoder=learned.digest)
+
+
+def test_each_encoder_is_measured_by_the_texts_alone(catalog: Catalog) -> None:
+    learned = made(carried_out(catalog, Kind.FINETUNE, finetune, way="projection", steps=100))
+    run, lease = create_claimed(catalog, Kind.EVALUATE, "test", {})
+    with RunHandle(run, lease) as handle:
+        usual, own = by_encoder(handle, "time")
+        assert [row["model"] for row in by_encoder(handle, "leave-last-2")] == ["configured"]
+    assert (usual["model"], own["model"]) == ("configured", "projection")
+    assert usual["gain"]["value"] == 0.0
+    assert usual["minutes"] is None  # nobody made it here
+    assert own["encoder"] == str(learned)
+    gained = own["ndcg@10"]["value"] - usual["ndcg@10"]["value"]
+    assert own["gain"]["value"] == pytest.approx(gained)
+    assert own["query_ms"] > 0
+    assert own["megabytes"] > 80  # MiniLM's
+    assert f"{own['recall@20']['value']:.4f}" in told(own)
+    assert run.log_lines.filter(text__contains=f"Without {learned}").exists()
 
 
 def test_an_encoder_that_was_changed_is_refused(catalog: Catalog) -> None:

@@ -44,6 +44,7 @@ def test_each_kind_has_its_plots() -> None:
     assert [tick.text for tick in cases.x_ticks] == ["0"]
     assert [tick.text for tick in day.x_ticks] == ["chance", "text alone, 4.0 ×"]
     assert len(plots_of("transfer", [row("A → B", "chance", 0.02)])) == 1
+    assert len(plots_of("by-encoder", [row("", "projection", 0.02)])) == 1
     assert plots_of("gardening", []) == []
 
 

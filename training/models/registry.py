@@ -58,6 +58,7 @@ class Evaluation(models.Model):
     """A table of figures that an evaluation of one kind found; its rows are drawn as a plot."""
 
     class Kind(models.TextChoices):
+        BY_ENCODER = "by-encoder"
         BY_HISTORY = "by-history"
         COLD_START = "cold-start"
         TRANSFER = "transfer"

@@ -1,6 +1,7 @@
 """manage.py evaluate CATALOG [--split S] [--json F] [--ranks DIR]: the pipeline and baselines.
 
-Instead, one of --ablate, --by-history, --cold-start, --transfer asks a question of its own.
+Instead, one of --ablate, --by-encoder, --by-history, --cold-start, --transfer asks a question of
+its own.
 """
 
 import json
@@ -19,13 +20,13 @@ from training.models import TrainingRun
 from training.plots import plots_of, svg
 from training.report import table
 
-INSTEAD = ("ablate", "by_history", "cold_start", "transfer")  # questions of their own
+INSTEAD = ("ablate", "by_encoder", "by_history", "cold_start", "transfer")  # questions of their own
 SIMULATED = "Its people are simulated: these figures are no evidence of quality."
 
 
 def flag(name: str) -> str:
     """An option as it is typed."""
-    return name.replace("_", "-")
+    return "--" + name.replace("_", "-")
 
 
 class Command(BaseCommand):
@@ -69,6 +70,11 @@ class Command(BaseCommand):
             "a catalog's first day",
         )
         parser.add_argument(
+            "--by-encoder",
+            action="store_true",
+            help="instead: each encoder of the catalog by the texts alone, with what it costs",
+        )
+        parser.add_argument(
             "--by-history",
             action="store_true",
             help="instead: the language model alone, behaviour alone and the blend of both, by "
@@ -98,9 +104,9 @@ class Command(BaseCommand):
                 raise CommandError(f"There is no folder {file.parent} to write to.")
         instead = [name for name in INSTEAD if options[name]]
         if len(instead) > 1:
-            raise CommandError(f"Say one of --{' and --'.join(map(flag, instead))}, not both.")
+            raise CommandError(f"Say one of {' and '.join(map(flag, instead))}, not both.")
         if (options["svg"] or options["stored"]) and (not instead or instead == ["ablate"]):
-            raise CommandError("--svg and --stored go with --by-history, --cold-start, --transfer.")
+            raise CommandError(f"--svg and --stored go with {', '.join(map(flag, MEASURES))}.")
         if instead:
             self._instead(catalog, instead[0], options)
             return
@@ -131,7 +137,7 @@ class Command(BaseCommand):
 
     def _instead(self, catalog: Catalog, name: str, options: dict[str, Any]) -> None:
         """A question of its own: its rows are said, and kept but for those of an ablation."""
-        what, say = flag(name), self.stdout.write
+        what, say = name.replace("_", "-"), self.stdout.write
         if options["stored"]:
             rows = stored(catalog, what)
         else:
