@@ -21,8 +21,8 @@ from ranking.state import RankingState
 from ranking.types import IntArray, InteractionLog
 from training import metrics
 from training.errors import TrainingFault
-from training.evaluation import pipeline_scorer, prepare
-from training.fit import Limits, fit_pipeline
+from training.evaluation import measured_pipeline, pipeline_scorer
+from training.fit import Limits
 from training.fit_leads import LENGTHS
 from training.handle import RunHandle
 from training.plots import HISTORY, PICKS
@@ -45,14 +45,16 @@ def by_history(
 ) -> list[dict[str, Any]]:
     """A row for each length of history and model, then for each band of picks and model.
 
+    Of the live bundle, or of a pipeline that is fitted for it: see `measured_pipeline`.
+
     Raises
     ------
     TrainingFault
         Too few requests in the test.
     """
-    items, log, split = prepare(handle, split_name, encoder)
-    state = fit_pipeline(handle, handle.catalog, items, log, split, limits or Limits())
-    then = state.as_of(log.keep(split.test.known), split.test.now)
+    measured = measured_pipeline(handle, split_name, limits, encoder)
+    log, split = measured.log, measured.split
+    then = measured.state.as_of(log.keep(split.test.known), split.test.now)
     requests = drawn(split.test.requests, most_people or MOST, handle.seed)
     if len(requests) < LEAST:
         raise TrainingFault(

@@ -208,22 +208,9 @@ def evaluate_catalog(
     limits: Limits | None = None,
     encoder: str = "",
 ) -> dict[str, Any]:
-    """Evaluate a catalog's pipeline on a split that its models never saw.
-
-    By time, a live bundle is evaluated on its own snapshot and split; without one, with `fresh` or
-    an `encoder` (see `choose_encoder`), and on any other split, a pipeline is fitted first, and
-    thrown away afterwards.
-    """
-    catalog = handle.catalog
-    fit_seconds, bundle = 0.0, ""
-    if catalog.live_bundle and split_name == "time" and not fresh and not encoder:
-        state, log, split = live_pipeline(catalog)
-        bundle = catalog.live_bundle
-    else:
-        items, log, split = prepare(handle, split_name, encoder)
-        began = time.perf_counter()
-        state = fit_pipeline(handle, catalog, items, log, split, limits or Limits())
-        fit_seconds = time.perf_counter() - began
+    """Evaluate a catalog's pipeline on a split that its models never saw: `measured_pipeline`."""
+    measured = measured_pipeline(handle, split_name, limits, encoder, fresh=fresh)
+    state, log, split = measured.state, measured.log, measured.split
 
     def answers_of_peers() -> list[Ranked]:
         return [] if peers is None else peers(state, log, split)
@@ -237,11 +224,44 @@ def evaluate_catalog(
             handle.check,
             most_people,
             handle.seed,
-            fit_seconds=fit_seconds,
+            fit_seconds=measured.fit_seconds,
             ranks_folder=ranks_folder,
             peers=answers_of_peers,
         )
-    return {"catalog": catalog.slug, "bundle": bundle, **result}
+    return {"catalog": handle.catalog.slug, "bundle": measured.bundle, **result}
+
+
+@dataclass(frozen=True)
+class MeasuredPipeline:
+    """A pipeline that never saw the test of a split, and where it comes from."""
+
+    state: RankingState
+    log: InteractionLog
+    split: Split
+    bundle: str = ""  # '' = fitted for this, and thrown away afterwards
+    fit_seconds: float = 0.0
+
+
+def measured_pipeline(
+    handle: RunHandle,
+    split_name: str,
+    limits: Limits | None = None,
+    encoder: str = "",
+    *,
+    fresh: bool = False,
+) -> MeasuredPipeline:
+    """The live bundle on its own snapshot, by time; else a pipeline that is fitted now.
+
+    Fitted it is, too, with `fresh` or an `encoder` (see `choose_encoder`).
+    """
+    catalog = handle.catalog
+    if catalog.live_bundle and split_name == "time" and not fresh and not encoder:
+        handle.record(bundle=catalog.live_bundle)
+        return MeasuredPipeline(*live_pipeline(catalog), catalog.live_bundle)
+    items, log, split = prepare(handle, split_name, encoder)
+    began = time.perf_counter()
+    state = fit_pipeline(handle, catalog, items, log, split, limits or Limits())
+    return MeasuredPipeline(state, log, split, fit_seconds=time.perf_counter() - began)
 
 
 def prepare(

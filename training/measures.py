@@ -54,7 +54,12 @@ def measure(
     rows = found.rows(handle, split, limits, encoder, most_people)
     with fenced(handle.lease) as run:
         return Evaluation.objects.create(
-            catalog=handle.catalog, run=run, kind=kind, split=split, rows=rows
+            catalog=handle.catalog,
+            run=run,
+            bundle=run.environment.get("bundle", ""),
+            kind=kind,
+            split=split,
+            rows=rows,
         )
 
 

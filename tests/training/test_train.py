@@ -138,6 +138,10 @@ def test_from_logs_to_a_served_bundle(catalog: Catalog) -> None:
     assert pipeline["name"] == "full pipeline"
     assert 0 < pipeline["metrics"]["ndcg@10"]["value"] <= 1
     assert any("full pipeline − popularity" in line for line in table(result))
+    TrainingRun.objects.update(state="succeeded")
+    run, lease = create_claimed(catalog, TrainingRun.Kind.EVALUATE, "test", {"by": "history"})
+    with RunHandle(run, lease) as handle:
+        assert measure(handle, "by-history").bundle == bundle_id
 
 
 def test_the_command_says_in_one_line_what_is_wrong_and_leaves_no_run_behind(
@@ -301,6 +305,7 @@ def test_by_history_the_blend_is_beside_its_parts(catalog: Catalog) -> None:
     with RunHandle(run, lease) as handle:
         stored = measure(handle, "by-history", limits=QUICK)
     assert (stored.catalog, stored.run, stored.split) == (catalog, run, "time")
+    assert stored.bundle == ""
     lengths = [row for row in stored.rows if row["by"] == "history"]
     assert [row["model"] for row in lengths[:3]] == [
         "language model alone",
