@@ -2,9 +2,10 @@
 
 A row describes one candidate for one person at one moment: X, what the person did (counts, recency
 and rhythm by item, category, department and brand); Y, what the item is and how it is doing (price,
-age, popularity at three speeds, how surely it is taken again, whether it is on offer); Z, the
-context (hour, weekday, how long since the last visit, position on the slate); and the crosses
-(similarity of history and candidate, and each source's score and rank).
+age, since when it is known, popularity at three speeds, how surely it is taken again, whether it is
+on offer); Z, the context (hour, weekday, how long since the last visit, position on the slate); and
+the crosses (whether it came since the last visit, similarity of history and candidate, and each
+source's score and rank).
 """
 
 from dataclasses import dataclass
@@ -40,6 +41,8 @@ NAMES: tuple[str, ...] = (
     "popularity_14d",
     "popularity_90d",
     "popularity_trend",
+    "known_days",
+    "known_since_visit",
     "age_days",
     "log_price",
     "price_gap",
@@ -71,6 +74,7 @@ PASSING = (
     "markov_",
     "ease_",
     "fresh_",
+    "known_",
     "age_days",
     "log_price",
     "price_gap",
@@ -103,6 +107,7 @@ class Profile:
     recent_vectors: FloatArray  # (R, D) of the most recent items, newest first
     recent_strengths: FloatArray  # (R,) fading by rank
     mean_log_price: float
+    last_visit: float  # its end, seconds since the epoch; NaN without a history
     scalars: FloatArray  # (9,) the last nine of NAMES
 
 
@@ -185,6 +190,7 @@ def profile(context: UserContext, items: ItemIndex) -> Profile:
         recent_vectors=items.vectors(recent),
         recent_strengths=np.exp2(-np.arange(len(recent)) / 4.0).astype(np.float32),
         mean_log_price=float(np.log1p(known).mean()) if len(known) else np.nan,
+        last_visit=float(context.timestamps[-1]) if visits else np.nan,
         scalars=np.array(scalars, dtype=np.float32),
     )
 
@@ -202,6 +208,7 @@ def compute(state: RankingState, person: Profile, candidates: Candidates, now: f
     keys = (rows, items.categories[rows], items.departments[rows], items.brands[rows])
     crosses = [level.lookup(key) for level, key in zip(person.levels, keys, strict=True)]
     shares = state.popularity.log_shares(rows)  # (N, 3)
+    first = state.popularity.first[rows]  # (N,)
     log_price = np.log1p(items.prices[rows])
     age = np.log1p(np.maximum((now - items.published[rows]) / DAY, 0))
     similarity = items.vectors(rows) @ person.recent_vectors.T  # (N, R)
@@ -209,6 +216,8 @@ def compute(state: RankingState, person: Profile, candidates: Candidates, now: f
         np.isin(rows, person.last_session),
         *shares.T,
         shares[:, 0] - shares[:, 2],
+        np.log1p(np.maximum((now - first) / DAY, 0)),
+        (first - person.last_visit) / DAY,  # above 0: it came after they were here
         age,
         log_price,
         log_price - person.mean_log_price,

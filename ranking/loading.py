@@ -17,7 +17,7 @@ from ranking.item_index import ItemIndex
 from ranking.neighbours import Neighbours
 from ranking.offers import OfferResponse
 from ranking.personalizer import NO_TOKEN, PersonalConfig, Personalizer
-from ranking.popularity import HALF_LIVES, Popularity
+from ranking.popularity import Popularity
 from ranking.rankers.ensemble import Ensemble, Ranker
 from ranking.rankers.gbdt import GbdtRanker
 from ranking.rankers.leads import Leads
@@ -31,7 +31,7 @@ from ranking.user_tower import TowerConfig, UserTower, all_item_vectors
 
 def bare_state(items: ItemIndex, catalog: Catalog) -> RankingState:
     """No models, nothing counted yet: with popularity, how a catalog answers before any bundle."""
-    nothing = Popularity(np.zeros((len(HALF_LIVES), len(items)), dtype=np.float32), 0.0)
+    nothing = Popularity.nothing(len(items))
     unknown = Repurchase.unknown(len(items))
     return RankingState(
         items, nothing, unknown, OfferResponse.unknown(len(items)), **dials_of(catalog)
@@ -74,8 +74,12 @@ def state_from_bundle(bundle: Bundle, items: ItemIndex, catalog: Catalog) -> Ran
     tables = load_file(bundle.file("tables.safetensors"))
     place = items.rows_of(tables["item_ids"])  # (M,) rows of the bundle's items today, −1 = gone
     here = place >= 0
-    counts = np.zeros((len(HALF_LIVES), len(items)), dtype=np.float32)
-    counts[:, place[here]] = tables["popularity"][:, here]
+    popularity = replace(
+        Popularity.nothing(len(items)), as_of=float(bundle.meta.parameters["as_of"])
+    )
+    popularity.counts[:, place[here]] = tables["popularity"][:, here]
+    if "first" in tables:  # not in bundles of before it was kept
+        popularity.first[place[here]] = tables["first"][here]
     repurchase, response = Repurchase.unknown(len(items)), OfferResponse.unknown(len(items))
     for name, counted in (("repurchase", repurchase), ("offer_response", response)):
         if name in tables:  # not in bundles of before it was counted
@@ -85,7 +89,7 @@ def state_from_bundle(bundle: Bundle, items: ItemIndex, catalog: Catalog) -> Ran
     recipes = bundle.meta.parameters.get("recipes", {})  # none in bundles of before they were tuned
     state = RankingState(
         items,
-        Popularity(counts, float(bundle.meta.parameters["as_of"])),
+        popularity,
         repurchase,
         response,
         recipes={name: recipe_of(values) for name, values in recipes.items()} or usual_recipes(),

@@ -1,9 +1,13 @@
-"""How often each item was picked lately, with weights that fade by half in each half-life."""
+"""How often each item was picked lately, with weights that fade by half in each half-life.
+
+Besides, since when it is known: the moment of its first interaction.
+"""
 
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ranking.types import DAY, FloatArray, IntArray, InteractionLog
 
@@ -24,14 +28,24 @@ class Popularity:
     """Decayed counts of every item at one moment, at three speeds."""
 
     counts: FloatArray  # (3, N), one row a half-life
+    first: NDArray[np.float64]  # (N,) first interaction, seconds since the epoch; NaN = none yet
     as_of: float  # seconds since the epoch
+
+    @classmethod
+    def nothing(cls, item_count: int) -> "Popularity":
+        """Nobody picked anything yet."""
+        counts = np.zeros((len(HALF_LIVES), item_count), dtype=np.float32)
+        return cls(counts, np.full(item_count, np.nan), 0.0)
 
     @classmethod
     def fit(cls, log: InteractionLog, item_count: int, now: float) -> "Popularity":
         """Count the log as it stood at `now`."""
         known = log.before(now)
         counts = [decayed_counts(known, item_count, now, half_life) for half_life in HALF_LIVES]
-        return cls(np.stack(counts), now)
+        first = np.full(item_count, np.inf)
+        np.minimum.at(first, known.rows, known.timestamps)
+        first[np.isinf(first)] = np.nan
+        return cls(np.stack(counts), first, now)
 
     @cached_property
     def totals(self) -> FloatArray:

@@ -295,4 +295,4 @@ def _count(catalog: Catalog, known: Popularity, items: ItemIndex) -> Popularity:
     counts = (known.counts * fading).astype(np.float32)
     rows = items.rows_of(found[:, 0].astype(np.int64))
     counts[:, rows[rows >= 0]] += found[rows >= 0, 1:].T
-    return Popularity(counts, now)
+    return Popularity(counts, known.first, now)

@@ -241,13 +241,13 @@ def _best_trees(
 
 
 def best_prior(state: RankingState, valid: Examples, left_out: tuple[str, ...] = ()) -> Prior:
-    """Where people pick again their own counts; else the table that orders candidates best.
+    """Where people pick again their own counts; else the source that orders candidates best.
 
     Never a feature whose name begins like one of `left_out`, unless all do.
     """
     if state.repeat_consumption and not Prior().feature.startswith(left_out):
         return Prior()
-    names = [f"{name}_score" for name in state.recipes]
+    names = [f"{name}_score" for name in union.NAMES]
     allowed = [name for name in names if not name.startswith(left_out)] or names
     columns = {name: NAMES.index(name) for name in allowed}
     borders = np.cumsum(valid.groups)[:-1]

@@ -58,6 +58,14 @@ def test_popularity_price_and_age() -> None:
     assert found["log_price"][0] == pytest.approx(np.log1p(1.0))
 
 
+def test_since_when_an_item_is_known() -> None:
+    found = row_of([0, 4, 7], (5, 2, 1))  # first touched 3 and 3 days ago, and never
+    assert found["known_days"][:2] == pytest.approx(np.log1p([3.0, 3.0]))
+    assert found["known_since_visit"][:2] == pytest.approx([-1.0, -1.0])  # known when they came
+    assert np.isnan(found["known_days"][2])
+    assert np.isnan(row_of([0])["known_since_visit"]).all()  # nobody known
+
+
 def test_the_share_that_was_picked_on_offer() -> None:
     offers = Offers.of(np.array([0]), np.array([NOW - 2 * DAY]), np.array([NOW - DAY / 2]))
     items = replace(item_index(), offers=offers)

@@ -25,6 +25,13 @@ def test_only_what_was_known_at_the_moment_counts() -> None:
     assert then.counts[2] == pytest.approx([0.5 ** (4 / 90), 0, 0])
 
 
+def test_an_item_is_known_since_its_first_interaction() -> None:
+    log = log_of((1, 0, 9.0, 1.0), (2, 0, 12.0, -1.0), (2, 1, 4.0, 1.0))
+    assert Popularity.fit(log, 2, NOW).first == pytest.approx([NOW - 12 * DAY, NOW - 4 * DAY])
+    then = Popularity.fit(log, 2, NOW - 5 * DAY)
+    assert np.isnan(then.first[1])
+
+
 @pytest.mark.django_db
 def test_a_pick_of_thirty_years_ago_has_faded_and_breaks_nothing(own_folders: None) -> None:
     catalog = create_catalog("films", kind="product")

@@ -25,11 +25,11 @@ class Knows:
         return np.where(rows.items == TASTE, self.sign, 0.0).astype(np.float32)
 
 
-def test_trees_start_from_the_best_table_that_they_may_see() -> None:
-    features = np.zeros((4, len(NAMES)), dtype=np.float32)
+def test_trees_start_from_the_best_source_that_they_may_see() -> None:
+    features = np.full((4, len(NAMES)), np.nan, dtype=np.float32)
     features[:, NAMES.index("covisit_score")] = (0.4, 0.3, 0.2, 0.1)
     features[:, NAMES.index("markov_score")] = (0.1, 0.2, 0.3, 0.4)
-    features[:, NAMES.index("ease_score")] = (0.1, 0.4, 0.2, 0.3)
+    features[:, NAMES.index("popular_score")] = (0.1, 0.1, 0.1, 0.3)
     picked = np.array([0, 0, 0, 1])
     valid = Examples(
         features,
@@ -44,6 +44,6 @@ def test_trees_start_from_the_best_table_that_they_may_see() -> None:
         for repeats in (False, True)
     )
     assert best_prior(new_things, valid).feature == "markov_score"
-    assert best_prior(new_things, valid, ("markov_",)).feature == "ease_score"
+    assert best_prior(new_things, valid, ("markov_",)).feature == "popular_score"
     assert best_prior(groceries, valid).feature == "item_long"
     assert best_prior(groceries, valid, ("item_",)).feature == "markov_score"
