@@ -1,19 +1,21 @@
 """Why this item: one sentence for the reader, from what really put it there."""
 
 import numpy as np
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from ranking.features import recent_rows
 from ranking.state import RankingState
 from ranking.types import Candidates, IntArray, UserContext
 
 SENTENCES = {
-    "staples": "One of your staples",
-    "tower": "Fits what you did lately",
-    "category": "Popular in a category you come back to",
-    "popular": "Popular now",
-    "fresh": "New",
-    "pinned": "Pinned",
-    "explored": "Something different",
+    "staples": gettext_noop("One of your staples"),
+    "tower": gettext_noop("Fits what you did lately"),
+    "category": gettext_noop("Popular in a category you come back to"),
+    "popular": gettext_noop("Popular now"),
+    "fresh": gettext_noop("New"),
+    "pinned": gettext_noop("Pinned"),
+    "explored": gettext_noop("Something different"),
 }
 STAPLE_TIMES = 3  # interactions from which an item is called a staple
 ORDER = (
@@ -49,7 +51,7 @@ def closest_recent(state: RankingState, context: UserContext, rows: IntArray) ->
 
 
 def reason(sources: tuple[str, ...], because_of: str, times: int) -> str:
-    """A sentence.
+    """A sentence, in the language of the page that asks; the API asks in English.
 
     Parameters
     ----------
@@ -62,10 +64,10 @@ def reason(sources: tuple[str, ...], because_of: str, times: int) -> str:
         if name not in sources:
             continue
         if name == "staples" and times < STAPLE_TIMES:
-            return "From your history"
+            return _("From your history")
         if name in ("similar", "covisit", "markov", "ease"):
             if because_of:
-                return f"Because of “{because_of}”"
+                return _("Because of “%(title)s”") % {"title": because_of}
             continue
-        return SENTENCES[name]
-    return "Matches your search" if not sources else SENTENCES["popular"]
+        return _(SENTENCES[name])
+    return _("Matches your search") if not sources else _(SENTENCES["popular"])

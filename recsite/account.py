@@ -20,6 +20,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import path, reverse
 from django.utils.functional import SimpleLazyObject
 from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
@@ -162,7 +163,7 @@ def _start_session(request: HttpRequest, member: User) -> None:
 def log_out(request: HttpRequest) -> HttpResponse:
     """Log out; the session starts anew."""
     logout(request)
-    messages.success(request, "You are logged out.")
+    messages.success(request, _("You are logged out."))
     return redirect("home")
 
 
@@ -187,7 +188,8 @@ def sign_up(request: HttpRequest) -> HttpResponse:
         request.session.pop(GUEST_ID, None)
         request.session.pop(LOOK_AS, None)
         login(request, member)
-        messages.success(request, f"Welcome, {member.username}. Your history came along.")
+        welcome = _("Welcome, %(name)s. Your history came along.")
+        messages.success(request, welcome % {"name": member.username})
         return redirect(next_url(request))
     context = {"form": form, "next": next_url(request)}
     return render(request, "account/sign_up.html", context, status=422 if form.errors else 200)
@@ -198,7 +200,7 @@ def look_as(request: HttpRequest) -> HttpResponse:
     """Look through the demo person whose `external_id` was posted; then back to `next`."""
     person = get_object_or_404(demo_people(), external_id=request.POST.get("external_id", ""))
     request.session[LOOK_AS] = person.pk
-    messages.info(request, f"You now see the demo as {person.label}.")
+    messages.info(request, _("You now see the demo as %(name)s.") % {"name": person.label})
     return redirect(next_url(request))
 
 
@@ -245,7 +247,7 @@ def _stored_in(catalog: Catalog, person: User) -> dict[str, object]:
 def export(request: SiteRequest) -> HttpResponse:
     """Everything that is stored about the person, as a JSON file."""
     if is_looking_through(request):
-        return HttpResponseForbidden("This is a demo person's data, not yours.")
+        return HttpResponseForbidden(_("This is a demo person's data, not yours."))
     stored = privacy.export(request.person) if request.person.pk else {}
     disposition = {"Content-Disposition": 'attachment; filename="my-data.json"'}
     return JsonResponse(stored, json_dumps_params={"indent": 2}, headers=disposition)
@@ -255,14 +257,14 @@ def export(request: SiteRequest) -> HttpResponse:
 def forget(request: SiteRequest) -> HttpResponse:
     """Erase the person's history everywhere; a guest's row goes as well."""
     if is_looking_through(request):
-        return HttpResponseForbidden("This is a demo person's history, not yours to erase.")
+        return HttpResponseForbidden(_("This is a demo person's history, not yours to erase."))
     person = request.person
     if person.pk is not None:
         privacy.forget(person, None)
     if person.is_guest:
         User.objects.filter(pk=person.pk, is_guest=True).delete()
         request.session.pop(GUEST_ID, None)
-    messages.success(request, "Your history is erased. From now on you start afresh.")
+    messages.success(request, _("Your history is erased. From now on you start afresh."))
     return redirect("account")
 
 
@@ -276,7 +278,7 @@ def change_password(request: HttpRequest) -> HttpResponse:
     form = PasswordChangeForm(request.user, request.POST or None)
     if request.method == "POST" and form.is_valid():
         update_session_auth_hash(request, form.save())
-        messages.success(request, "Your password is changed.")
+        messages.success(request, _("Your password is changed."))
         return redirect("account")
     context = {"form": form}
     return render(request, "account/password.html", context, status=422 if form.errors else 200)

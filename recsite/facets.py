@@ -12,22 +12,24 @@ from django.db.models import Count, FilteredRelation, Q
 from django.db.models.fields.json import KT
 from django.http import QueryDict
 from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from catalog.models import ItemQuerySet
 
 PRICES: dict[str, tuple[str, Decimal | None, Decimal | None]] = {
     # address → label, from (included), to (excluded)
-    "0-1": ("Under $1", None, Decimal(1)),
-    "1-2": ("$1 to $2", Decimal(1), Decimal(2)),
-    "2-5": ("$2 to $5", Decimal(2), Decimal(5)),
-    "5-10": ("$5 to $10", Decimal(5), Decimal(10)),
-    "10-": ("$10 and more", Decimal(10), None),
+    "0-1": (gettext_noop("Under $1"), None, Decimal(1)),
+    "1-2": (gettext_noop("$1 to $2"), Decimal(1), Decimal(2)),
+    "2-5": (gettext_noop("$2 to $5"), Decimal(2), Decimal(5)),
+    "5-10": (gettext_noop("$5 to $10"), Decimal(5), Decimal(10)),
+    "10-": (gettext_noop("$10 and more"), Decimal(10), None),
 }
 SORTS = {
-    "popular": "Most bought",
-    "price": "Price, lowest first",
-    "-price": "Price, highest first",
-    "title": "Name",
+    "popular": gettext_noop("Most bought"),
+    "price": gettext_noop("Price, lowest first"),
+    "-price": gettext_noop("Price, highest first"),
+    "title": gettext_noop("Name"),
 }
 POPULAR_DAYS = 56  # days of interactions that "most bought" looks at
 MOST_SIZES = 14  # sizes on offer; the chosen ones always are
@@ -98,7 +100,7 @@ class Narrowing:
 
 def price_range(name: str) -> Q:
     """The condition of one price range."""
-    _, lowest, limit = PRICES[name]
+    lowest, limit = PRICES[name][1:]
     condition = Q(price__isnull=False)
     if lowest is not None:
         condition &= Q(price__gte=lowest)
@@ -109,7 +111,7 @@ def price_range(name: str) -> Q:
 
 def label(name: str, value: str) -> str:
     """A choice as it stands on the page."""
-    return PRICES[value][0] if name == "price" else value
+    return _(PRICES[value][0]) if name == "price" else value
 
 
 def with_facets(items: ItemQuerySet) -> ItemQuerySet:
@@ -120,9 +122,9 @@ def with_facets(items: ItemQuerySet) -> ItemQuerySet:
 def facets(items: ItemQuerySet, narrowing: Narrowing) -> list[Facet]:
     """The facets with their counts, three queries; each counts under the choices of the others."""
     return [
-        _by_attribute(items, narrowing, "brand", "Brand", narrowing.brands, 12),
+        _by_attribute(items, narrowing, "brand", _("Brand"), narrowing.brands, 12),
         _by_price(items, narrowing),
-        _by_attribute(items, narrowing, "size", "Size", narrowing.sizes, MOST_SIZES),
+        _by_attribute(items, narrowing, "size", _("Size"), narrowing.sizes, MOST_SIZES),
     ]
 
 
@@ -174,10 +176,11 @@ def _by_price(items: ItemQuerySet, narrowing: Narrowing) -> Facet:
     }
     counts = items.filter(narrowing.filters(leave_out="price")).aggregate(**counted)
     choices = [
-        Choice(name, label, counts[f"range_{index}"], name in narrowing.prices)
-        for index, (name, (label, _, _)) in enumerate(PRICES.items())
+        Choice(name, label("price", name), counts[f"range_{index}"], name in narrowing.prices)
+        for index, name in enumerate(PRICES)
     ]
-    return Facet("price", "Price", [choice for choice in choices if choice.count or choice.chosen])
+    left = [choice for choice in choices if choice.count or choice.chosen]
+    return Facet("price", _("Price"), left)
 
 
 def _clean(values: list[str]) -> tuple[str, ...]:

@@ -21,6 +21,8 @@ from django.forms import FloatField, IntegerField, UUIDField
 from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest, JsonResponse
 from django.shortcuts import redirect
 from django.urls import path
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 from django.views.decorators.http import require_POST
 
 from catalog.events import Event, LogResult, Refusal, log_impressions, log_interactions
@@ -32,8 +34,8 @@ EVENT_NAMESPACE = uuid.UUID("6f6b1e0c-4f0e-5a44-9d0a-0f6a5c1d7e21")
 # What a page may say happened. Adds and purchases are logged by the cart, not on a page's word.
 PAGE_TYPES = frozenset({"view", "click", "read", "like", "hide", "rate"})
 ANSWERS = {  # to a form; scripts show their own
-    "like": "Noted: more like this.",
-    "hide": "Noted: less like this. It will not be shown to you again.",
+    "like": gettext_noop("Noted: more like this."),
+    "hide": gettext_noop("Noted: less like this. It will not be shown to you again."),
 }
 LARGEST_BATCH = 200  # events or slates in one payload
 LONGEST_READ = 1800.0  # seconds; a tab left open is no longer reading
@@ -102,7 +104,7 @@ def interactions(request: SiteRequest) -> HttpResponse:
     if request.htmx:
         return HttpResponse(status=204, headers={"HX-Trigger": "feedback-logged"})
     if answer := ANSWERS.get(events[0]["type"]):
-        messages.success(request, answer)
+        messages.success(request, _(answer))
     return redirect(account.next_url(request))
 
 

@@ -1,29 +1,66 @@
 """Why these? the whole path of one slate, read from its log."""
 
 import uuid
+from collections.abc import Container
 from dataclasses import dataclass
 
 from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, render
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET
 
 from catalog.models import Item, SlateLog, User
 from recsite.account import SiteRequest
 
+# How a log names stages, and what each is for.
 STAGE_WORDS = {
-    "context": "Who asks, and what they did a moment ago",
-    "query": "What the words find, by letter and by meaning",
-    "allowed": "Sold out, hidden and already seen ones go",
-    "sources": "Candidates from every source",
-    "ranker": "How likely each one is to please",
-    "near-duplicates": "Of things that say the same, the best stays",
-    "personal model": "The head in this person’s own order",
-    "push": "Boosts, burials and the popularity dial move items",
-    "diversity": "Variety among neighbours",
-    "pins": "Pinned items take their places",
-    "exploration": "Some places go by chance to items that few people pick yet",
+    gettext_noop("context"): gettext_noop("Who asks, and what they did a moment ago"),
+    gettext_noop("query"): gettext_noop("What the words find, by letter and by meaning"),
+    gettext_noop("allowed"): gettext_noop("Sold out, hidden and already seen ones go"),
+    gettext_noop("sources"): gettext_noop("Candidates from every source"),
+    gettext_noop("ranker"): gettext_noop("How likely each one is to please"),
+    gettext_noop("near-duplicates"): gettext_noop("Of things that say the same, the best stays"),
+    gettext_noop("personal model"): gettext_noop("The head in this person’s own order"),
+    gettext_noop("push"): gettext_noop("Boosts, burials and the popularity dial move items"),
+    gettext_noop("diversity"): gettext_noop("Variety among neighbours"),
+    gettext_noop("pins"): gettext_noop("Pinned items take their places"),
+    gettext_noop("exploration"): gettext_noop(
+        "Some places go by chance to items that few people pick yet"
+    ),
 }
+# What a log counts inside of the stages; sources and filters that are not here keep their names.
+COUNTED = (
+    gettext_noop("interactions"),
+    gettext_noop("unavailable"),
+    gettext_noop("not published yet"),
+    gettext_noop("other category"),
+    gettext_noop("other than the filter"),
+    gettext_noop("hidden"),
+    gettext_noop("seen"),
+    gettext_noop("excluded"),
+    gettext_noop("the item itself"),
+    gettext_noop("given by chance"),
+)
+# Where the demos show slates; a surface that a program names itself is shown as it is.
+SURFACES = (
+    gettext_noop("shop home"),
+    gettext_noop("shop category"),
+    gettext_noop("shop search"),
+    gettext_noop("shop because"),
+    gettext_noop("shop staples"),
+    gettext_noop("shop popular"),
+    gettext_noop("shop together"),
+    gettext_noop("shop similar"),
+    gettext_noop("news top"),
+    gettext_noop("news home"),
+    gettext_noop("news latest"),
+    gettext_noop("news section"),
+    gettext_noop("news related"),
+    gettext_noop("news feed"),
+    gettext_noop("news search"),
+)
 RETRIEVAL = ("sources", "query")  # the stages that find candidates
 
 
@@ -31,7 +68,8 @@ RETRIEVAL = ("sources", "query")  # the stages that find candidates
 class StageLine:
     """One stage as the page shows it."""
 
-    name: str
+    name: str  # as the log has it
+    label: str
     words: str  # what the stage is for
     entered: int
     left: int
@@ -69,7 +107,7 @@ def slate(request: SiteRequest, slate_id: uuid.UUID) -> HttpResponse:
     lines = stage_lines(row)
     context = {
         "slate": row,
-        "surface": row.surface.replace("-", " "),
+        "surface": _known(row.surface.replace("-", " "), SURFACES),
         "stages": lines,
         "candidates": next((line.left for line in lines if line.name in RETRIEVAL), 0),
         "total_ms": sum(line.milliseconds for line in lines),
@@ -87,23 +125,30 @@ def stage_lines(row: SlateLog) -> list[StageLine]:
     before = 0.0  # ms
     for stage in stages:
         took = float(stage.get("milliseconds", 0.0))
+        name = str(stage.get("name", "")).replace("_", " ")
         lines.append(
             StageLine(
-                name=str(stage.get("name", "")).replace("_", " "),
-                words=STAGE_WORDS.get(str(stage.get("name", "")), ""),
+                name=name,
+                label=_known(name, STAGE_WORDS),
+                words=_(STAGE_WORDS[name]) if name in STAGE_WORDS else "",
                 entered=int(stage.get("entered", 0)),
                 left=int(stage.get("left", 0)),
                 milliseconds=took,
                 bar_start=round(100 * before / whole, 2),
                 bar_width=round(max(100 * took / whole, 0.6), 2),
                 detail=sorted(
-                    (name.replace("_", " "), count)
-                    for name, count in (stage.get("detail") or {}).items()
+                    (_known(counted.replace("_", " "), COUNTED), count)
+                    for counted, count in (stage.get("detail") or {}).items()
                 ),
             )
         )
         before += took
     return lines
+
+
+def _known(name: str, names: Container[str]) -> str:
+    """A name of the log in the page's language, if it is one of these."""
+    return _(name) if name in names else name
 
 
 def place_lines(row: SlateLog) -> list[PlaceLine]:

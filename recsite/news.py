@@ -10,6 +10,7 @@ from django.http import Http404, HttpResponse, HttpResponseBadRequest
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import path
 from django.utils import timezone
+from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
@@ -206,7 +207,8 @@ def react(request: SiteRequest) -> HttpResponse:
     if request.htmx:
         return _reaction_fragment(request, item)
     if action == "hide":
-        messages.info(request, "You will see less like it. Open the article again to undo it.")
+        told = _("You will see less like it. Open the article again to undo it.")
+        messages.info(request, told)
     return redirect(account.next_url(request, "news:home"))
 
 
@@ -235,6 +237,7 @@ def _reaction_fragment(request: SiteRequest, item: Item) -> HttpResponse:
     context = {
         "story": story,
         "view": view,
+        "catalog": item.catalog,
         "answered": True,  # the buttons that take the old ones' place take the focus as well
         "today": timezone.now(),
         "next": account.next_url(request, "news:home"),
@@ -255,7 +258,8 @@ def follow(request: SiteRequest) -> HttpResponse:
         rows.delete()
     else:
         Follow.objects.get_or_create(user=person, catalog=catalog, category=name)
-        messages.success(request, f"You follow {name}. It now comes first on the front page.")
+        told = _("You follow %(section)s. It now comes first on the front page.")
+        messages.success(request, told % {"section": name})
     return redirect(account.next_url(request, "news:home"))
 
 

@@ -8,6 +8,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 from django.template.loader import render_to_string
+from django.utils.translation import gettext as _
 from django.views import defaults
 from psycopg_pool import PoolClosed, PoolTimeout, TooManyRequests
 
@@ -62,7 +63,9 @@ def server_error(request: HttpRequest) -> HttpResponseBase:
 def unavailable(request: HttpRequest, fault: BaseException) -> HttpResponse:
     """The 503 itself; touches neither database nor session."""
     logger.error("database away: %s", " ".join(str(fault).split()))
-    detail = f"The database cannot be reached. Try again in {RETRY_AFTER_SECONDS} seconds."
+    detail = _("The database cannot be reached. Try again in %(seconds)s seconds.") % {
+        "seconds": RETRY_AFTER_SECONDS
+    }
     if speaks_json(request):
         response: HttpResponse = problem(503, "Service unavailable", detail)
     else:
@@ -77,7 +80,8 @@ def _page(detail: str) -> str:
     try:
         return render_to_string("outage.html", {"detail": detail})
     except (ImproperlyConfigured, ValueError):  # no collected static files
-        return f"<!doctype html><title>Unavailable</title><h1>Unavailable</h1><p>{detail}</p>"
+        title = _("Unavailable")
+        return f"<!doctype html><title>{title}</title><h1>{title}</h1><p>{detail}</p>"
 
 
 def speaks_json(request: HttpRequest) -> bool:

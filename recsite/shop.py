@@ -8,12 +8,13 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import path
 from django.utils import timezone
+from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET
 
 from catalog.models import Catalog, Interaction, InteractionType, Item
 from ranking.types import Query
-from recsite import facets, feedback, shop_cart, shop_people, suggestions
+from recsite import facets, facts, feedback, shop_cart, shop_people, suggestions
 from recsite.account import SiteRequest
 from recsite.aisles import aisles_of
 from recsite.shelves import Card, Shelf, device_of, recommended, with_catalog
@@ -44,9 +45,9 @@ def home(request: SiteRequest) -> HttpResponse:
         return not_open_yet(request)
     shelves = [for_you(request, catalog)]
     shelves += because_shelves(request, catalog, shelves)
-    staples = shelf(request, catalog, "staples", "Your staples", shelves, only=("staples",))
+    staples = shelf(request, catalog, "staples", _("Your staples"), shelves, only=("staples",))
     shelves.append(staples)
-    popular = shelf(request, catalog, "popular", "Popular now", shelves, only=("popular",))
+    popular = shelf(request, catalog, "popular", _("Popular now"), shelves, only=("popular",))
     shelves.append(popular)
     context = {
         "shelves": [row for row in shelves if row.cards],
@@ -69,7 +70,7 @@ def because_shelves(request: SiteRequest, catalog: Catalog, above: list[Shelf]) 
     )
     if last is None:
         return []
-    title = f"Because you looked at {last.item.title}"
+    title = _("Because you looked at %(title)s") % {"title": last.item.title}
     return [shelf(request, catalog, "because", title, above, anchor=last.item, only=ALIKE)]
 
 
@@ -107,7 +108,7 @@ def aisle(request: SiteRequest, slug: str) -> HttpResponse:
             category=here.path,
             device=device_of(request),
         )
-        title = f"Picked for you in {here.name}"
+        title = _("Picked for you in %(aisle)s") % {"aisle": here.name}
         picked = recommended(catalog, query, key="picked", title=title)
     context = {
         "aisle": here,
@@ -149,10 +150,16 @@ def product(request: SiteRequest, item_id: int) -> HttpResponse:
     catalog = item.catalog
     was_click = feedback.log_click(request, item)
     together = shelf(
-        request, catalog, "together", "Often bought together", [], anchor=item, only=("covisit",)
+        request, catalog, "together", _("Often bought together"), [], anchor=item, only=("covisit",)
     )
     similar = shelf(
-        request, catalog, "similar", "Similar products", [together], anchor=item, only=("similar",)
+        request,
+        catalog,
+        "similar",
+        _("Similar products"),
+        [together],
+        anchor=item,
+        only=("similar",),
     )
     aisles = aisles_of(catalog)
     context = {
@@ -167,12 +174,7 @@ def product(request: SiteRequest, item_id: int) -> HttpResponse:
 
 def facts_of(item: Item) -> list[tuple[str, str]]:
     """What the data says about a product, in words for a table."""
-    facts = [
-        (name.replace("_", " ").capitalize(), str(value))
-        for name, value in item.attributes.items()
-        if isinstance(value, str | int | float) and value != "" and not name.endswith("_code")
-    ]
-    return [*facts, ("Article number", item.external_id)]
+    return [*facts.of(item.attributes), (_("Article number"), item.external_id)]
 
 
 @never_cache
@@ -194,7 +196,9 @@ def search(request: SiteRequest) -> HttpResponse:
         text=text,
         device=device_of(request),
     )
-    found = recommended(catalog, query, key="found", title=f"“{text}”", reasons=False)
+    found = recommended(
+        catalog, query, key="found", title=_("“%(text)s”") % {"text": text}, reasons=False
+    )
     context = {
         "text": text,
         "found": found,

@@ -7,6 +7,7 @@ from django.forms import Form, IntegerField, UUIDField
 from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import path
+from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
@@ -55,9 +56,9 @@ def cart_add(request: SiteRequest) -> HttpResponse:
     added = cart.add(request, item, form.cleaned_data["quantity"] or 1)
     if added:
         log_interactions(catalog, [add_event(person.pk, item, form)])
-        messages.success(request, f"{item.title} is in your cart.")
+        messages.success(request, _("%(title)s is in your cart.") % {"title": item.title})
     else:
-        messages.error(request, "Your cart is full: take something out first.")
+        messages.error(request, _("Your cart is full: take something out first."))
     if request.htmx:
         context = {"cart_count": cart.count(request), "oob": True}
         headers = {"HX-Trigger": "cart-changed"}
@@ -87,7 +88,8 @@ def cart_update(request: SiteRequest) -> HttpResponse:
     if form.is_valid():
         cart.set_quantity(request, form.cleaned_data["item"], form.cleaned_data["quantity"])
     else:
-        messages.error(request, f"A quantity is a number from 0 to {cart.MOST_OF_ONE}.")
+        wanted = _("A quantity is a number from 0 to %(most)s.") % {"most": cart.MOST_OF_ONE}
+        messages.error(request, wanted)
     return redirect("shop:cart")
 
 
@@ -100,7 +102,7 @@ def checkout(request: SiteRequest) -> HttpResponse:
         return redirect("shop:cart")
     bought = cart.check_out(request, shop_catalog(), order_id)
     if not bought.lines and cart.receipt(request, shop_catalog(), order_id) is None:
-        messages.error(request, "Your cart is empty: there is nothing to check out.")
+        messages.error(request, _("Your cart is empty: there is nothing to check out."))
         return redirect("shop:cart")
     return redirect("shop:receipt", order_id)
 

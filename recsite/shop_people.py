@@ -10,12 +10,14 @@ from django.db.models.functions import Cast
 from django.http import HttpResponse, HttpResponseForbidden
 from django.shortcuts import redirect, render
 from django.urls import path, reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop, ngettext
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
 from catalog import privacy
 from catalog.models import Catalog, Interaction, User
-from recsite import account
+from recsite import account, facts
 from recsite.account import SiteRequest
 from recsite.shelves import with_catalog
 from recsite.shopfront import SLUG, shop_catalog, shop_page
@@ -24,14 +26,14 @@ HISTORY_PAGE = 40  # interactions
 PEOPLE_PAGE = 24
 TASTES = 8  # aisles shown as somebody's taste
 TYPE_WORDS = {
-    "view": "looked at",
-    "click": "opened",
-    "add": "put in the cart",
-    "purchase": "bought",
-    "like": "liked",
-    "rate": "rated",
-    "hide": "wants less of",
-    "read": "read",
+    "view": gettext_noop("looked at"),
+    "click": gettext_noop("opened"),
+    "add": gettext_noop("put in the cart"),
+    "purchase": gettext_noop("bought"),
+    "like": gettext_noop("liked"),
+    "rate": gettext_noop("rated"),
+    "hide": gettext_noop("wants less of"),
+    "read": gettext_noop("read"),
 }
 
 
@@ -50,8 +52,8 @@ def profile(request: SiteRequest) -> HttpResponse:
         **_known(history),
         "page": page,
         "page_range": page.paginator.get_elided_page_range(page.number, on_each_side=2, on_ends=1),
-        "rows": [(row, TYPE_WORDS.get(row.type, row.type)) for row in rows],
-        "facts": _facts(request.person),
+        "rows": [(row, _(TYPE_WORDS.get(row.type, row.type))) for row in rows],
+        "facts": facts.of(request.person.attributes),
         "may_forget": not account.is_looking_through(request),
     }
     return shop_page(request, "shop/profile.html", catalog, context)
@@ -70,28 +72,27 @@ def _known(history: QuerySet[Interaction]) -> dict[str, Any]:
         .order_by("-rows", "item__category")
     )
     return {
-        "counts": [(TYPE_WORDS.get(kind, kind), rows) for kind, rows in by_type.order_by("-rows")],
+        "counts": [
+            (_(TYPE_WORDS.get(kind, kind)), rows) for kind, rows in by_type.order_by("-rows")
+        ],
         "span": span,
         "tastes": list(tastes[:TASTES]),
     }
-
-
-def _facts(person: User) -> list[tuple[str, str]]:
-    """What the data says about a household, in words."""
-    return [
-        (name.replace("_", " ").capitalize(), str(value))
-        for name, value in person.attributes.items()
-        if isinstance(value, str | int | float) and value != ""
-    ]
 
 
 @require_POST
 def forget(request: SiteRequest) -> HttpResponse:
     """Erase what this shop knows about the person."""
     if account.is_looking_through(request):
-        return HttpResponseForbidden("This is a demo person's history, not yours to erase.")
+        return HttpResponseForbidden(_("This is a demo person's history, not yours to erase."))
     gone = privacy.forget(request.person, shop_catalog()) if request.person.pk else {}
-    messages.success(request, f"Forgotten: {gone.get('interactions', 0)} things that you did here.")
+    count = gone.get("interactions", 0)
+    forgotten = ngettext(
+        "Forgotten: %(count)s thing that you did here.",
+        "Forgotten: %(count)s things that you did here.",
+        count,
+    )
+    messages.success(request, forgotten % {"count": count})
     return redirect("shop:profile")
 
 
@@ -120,7 +121,9 @@ def people(request: SiteRequest) -> HttpResponse:
         "people_query": f"{urlencode({'q': text, 'next': next_url})}&",
         "page": page,
         "page_range": page.paginator.get_elided_page_range(page.number, on_each_side=2, on_ends=1),
-        "people": [(person, rows, _facts(person)[:3]) for person, rows in _with_counts(shown)],
+        "people": [
+            (person, rows, facts.of(person.attributes)[:3]) for person, rows in _with_counts(shown)
+        ],
         "next": next_url,
     }
     if catalog is None:

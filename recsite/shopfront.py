@@ -5,6 +5,8 @@ from typing import Any
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from catalog.models import Catalog, Item, LoadState
 from ranking.types import Query
@@ -17,7 +19,10 @@ SLUG = "shop"
 SHELF_SIZE = 12  # items
 SMALLEST_DEPARTMENT = 10  # items
 DOORS = 12
-NEW = "You are new here, so this is a bit of everything. After your first click it follows you."
+FOLLOWS = gettext_noop("It follows every click, every add and every purchase.")
+NEW = gettext_noop(
+    "You are new here, so this is a bit of everything. After your first click it follows you."
+)
 
 
 def shop_catalog() -> Catalog:
@@ -77,8 +82,8 @@ def for_you(request: SiteRequest, catalog: Catalog) -> Shelf:
             device=device_of(request),
         ),
         key="for-you",
-        title="For you",
-        note="It follows every click, every add and every purchase." if request.person.pk else NEW,
+        title=_("For you"),
+        note=_(FOLLOWS if request.person.pk else NEW),
         refresh_url=reverse("shop:for-you"),
     )
 

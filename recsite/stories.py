@@ -10,6 +10,7 @@ from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.text import slugify
 from django.utils.timesince import timesince
+from django.utils.translation import gettext as _
 
 from catalog import events
 from catalog.models import Catalog, Interaction, InteractionType, Item, ItemQuerySet, SlateLog, User
@@ -77,8 +78,8 @@ class Story:
         if published is None:
             return ""
         if timezone.now() - published > timedelta(days=7):
-            return date_format(published, "j F")
-        return f"{timesince(published, depth=1)} ago"
+            return date_format(published, _("j F"))
+        return _("%(time)s ago") % {"time": timesince(published, depth=1)}
 
     @property
     def minutes(self) -> int:

@@ -5,19 +5,20 @@ from typing import ClassVar
 from django.apps import apps
 from django.db import models
 from django.db.models import F, Q
+from django.utils.translation import gettext_noop
 
 
 class InteractionType(models.TextChoices):
     """Everything that a person can do with an item; a catalog counts some of them."""
 
-    VIEW = "view"
-    CLICK = "click"
-    ADD = "add"
-    PURCHASE = "purchase"
-    READ = "read"
-    LIKE = "like"
-    RATE = "rate"
-    HIDE = "hide"
+    VIEW = "view", gettext_noop("View")
+    CLICK = "click", gettext_noop("Click")
+    ADD = "add", gettext_noop("Add")
+    PURCHASE = "purchase", gettext_noop("Purchase")
+    READ = "read", gettext_noop("Read")
+    LIKE = "like", gettext_noop("Like")
+    RATE = "rate", gettext_noop("Rate")
+    HIDE = "hide", gettext_noop("Hide")
 
 
 EVENT_WEIGHTS: dict[str, dict[str, float]] = {

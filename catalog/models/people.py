@@ -5,6 +5,7 @@ from typing import ClassVar
 from django.contrib.auth.models import AbstractUser
 from django.db import models
 from django.db.models import Q
+from django.utils.translation import gettext as _
 
 from catalog.models.catalogs import Catalog
 
@@ -54,7 +55,7 @@ class User(AbstractUser):
     def label(self) -> str:
         """What pages call this person."""
         if self.is_guest:
-            return "Guest"
+            return _("Guest")
         return self.external_id or self.username
 
     @property

@@ -4,10 +4,10 @@ import re
 from collections.abc import Iterable
 from html.parser import HTMLParser
 
-# Three or more words in a row; names that begin with capitals throughout ("The Daily Slate") are none.
+# Three or more words in a row. Of those that all begin with a capital none is told: they are names.
 ENGLISH_RUN = re.compile(r"[A-Za-z]+(?:['’-][A-Za-z]+)*(?:\s+[A-Za-z]+(?:['’-][A-Za-z]+)*){2,}")
 CHINESE = re.compile(r"[\u4e00-\u9fff]")
-NOT_PROSE = frozenset({"code", "pre", "data", "kbd", "samp", "script", "style", "svg", "textarea"})
+NOT_PROSE = frozenset({"code", "pre", "data", "kbd", "samp", "script", "style", "textarea"})
 SPOKEN = ("aria-label", "title", "placeholder", "alt", "hx-confirm")  # attributes that people meet
 VOID = frozenset(
     {"area", "base", "br", "col", "hr", "img", "input", "link", "meta", "source", "track", "wbr"}
@@ -17,8 +17,9 @@ VOID = frozenset(
 def untranslated(page: str, names: Iterable[str] = ()) -> list[str]:
     """The runs of three or more English words that a Chinese page shows.
 
-    Left out are elements whose `lang` is not Chinese (an item's title), code (`code`, `pre`, `data`,
-    `kbd`, `samp`, and the site's class "code"), and attributes that hold Chinese beside an item's name.
+    Left out are elements whose `lang` is not Chinese (an item's title), code (`code`, `pre`,
+    `data`, `kbd`, `samp`, and the site's class "code"), and attributes that hold Chinese beside
+    a name.
 
     Parameters
     ----------
@@ -36,7 +37,7 @@ def untranslated(page: str, names: Iterable[str] = ()) -> list[str]:
 
 
 class _Reader(HTMLParser):
-    """Walks a page and keeps the English runs of what is shown; `open` holds (tag, is it left out)."""
+    """Keeps the English runs of what is shown; `open` holds a tag and whether it is left out."""
 
     def __init__(self) -> None:
         super().__init__(convert_charrefs=True)
