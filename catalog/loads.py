@@ -1,8 +1,12 @@
 """Tell everybody how far a long load has come: the terminal, the health page, the dashboard."""
 
 from django.utils import timezone
+from django.utils.translation import gettext_noop
 
 from catalog.models import Catalog, LoadState
+
+# What stages are called in rows, for those who translate; pages show the translation.
+STAGES = (gettext_noop("items"), gettext_noop("offers"), gettext_noop("interactions"))
 
 
 def begin(catalog: Catalog, stage: str, total: int | None) -> LoadState:

@@ -47,14 +47,14 @@
     const body = drawer().querySelector(".drawer-body");
     opener = link;
     body.setAttribute("aria-busy", "true");
-    body.textContent = "Loading …";
+    body.textContent = drawer().dataset.loading;
     drawer().showModal();
     try {
       const answer = await fetch(link.href, { headers: { "HX-Request": "true" } });
       if (!answer.ok) throw new Error(`status ${answer.status}`);
       body.innerHTML = await answer.text();
     } catch {
-      body.textContent = "This could not be loaded. Close the drawer and try again.";
+      body.textContent = drawer().dataset.failed;
     }
     body.removeAttribute("aria-busy");
     drawer().scrollTop = 0;
