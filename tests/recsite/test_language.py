@@ -255,6 +255,11 @@ def test_errors_speak_chinese(visitor: Client, product: Item) -> None:
     assert_chinese(answer, status=422)
 
 
+def test_a_request_that_cannot_be_read_speaks_chinese(visitor: Client) -> None:
+    page = assert_chinese(visitor.get("/shop/search/", {"q": "x"}, headers={"Host": "évil"}), 400)
+    assert "无法读取" in page
+
+
 def test_a_failure_of_ours_speaks_chinese(visitor: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> None:
         raise RuntimeError("broken")
