@@ -28,7 +28,7 @@
     scales: { x: { time: false } },
     axes: [{ ...axis(28), incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1e3, 2e3, 5e3, 1e4, 1e5] }, axis(56)],
     series: [
-      { label: "step", value: (plot, step) => step ?? "–" },
+      { label: figure.dataset.step, value: (plot, step) => step ?? "–" },
       ...curves.map(({ name }, place) => ({
         label: name,
         stroke: colour(COLOURS[place % COLOURS.length]),
