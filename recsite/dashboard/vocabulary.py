@@ -26,6 +26,9 @@ WORDS = (
     gettext_noop("Allowed"),
     gettext_noop("Sources"),
     gettext_noop("Ranker"),
+    # what a chart counts along
+    gettext_noop("day"),
+    gettext_noop("step"),
     # colours of findings
     gettext_noop("green"),
     gettext_noop("amber"),
