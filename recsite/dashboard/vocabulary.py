@@ -29,10 +29,6 @@ WORDS = (
     # what a chart counts along
     gettext_noop("day"),
     gettext_noop("step"),
-    # colours of findings
-    gettext_noop("green"),
-    gettext_noop("amber"),
-    gettext_noop("red"),
     # states of a rule
     gettext_noop("on"),
     gettext_noop("off"),
