@@ -17,13 +17,12 @@ from recsite.dashboard.doctor import forget
 from recsite.health import Part
 from recsite.templatetags.dashboard import ago, duration, percent, words
 from tests.recsite.dashboard.test_axe_browser import (  # noqa: F401 – fixtures
-    asked,
     dashboard,
     run,
     session,
     stocked,
-    two,
 )
+from tests.recsite.dashboard.test_playground import asked, two  # noqa: F401 – fixtures
 from tests.recsite.untranslated import untranslated
 from training import doctor
 from training.models import TrainingRun
