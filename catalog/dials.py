@@ -6,6 +6,8 @@ from copy import copy
 from dataclasses import dataclass
 
 from django.db import transaction
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from catalog.errors import CatalogError
 from catalog.models import Catalog, InteractionType
@@ -19,6 +21,7 @@ class Dial:
     """One number that shifts a catalog's lists at once, without a training."""
 
     name: str
+    label: str  # its name on pages
     field: str  # of Catalog
     low: float
     high: float
@@ -32,41 +35,51 @@ DIALS = {
     for dial in (
         Dial(
             "diversity",
+            gettext_noop("Diversity"),
             "diversity",
             0.0,
             1.0,
             0.05,
-            "How much neighbours in a list differ. 0 = by score alone.",
+            gettext_noop("How much neighbours in a list differ. 0 = by score alone."),
             (0.0, 0.1, 0.3, 0.5),
         ),
         Dial(
             "freshness",
+            gettext_noop("Freshness"),
             "item_half_life_days",
             0.0,
             90.0,
             0.5,
-            "Days in which an item's newness halves; it brings new items among the candidates."
-            " 0 = items do not age.",
+            gettext_noop(
+                "Days in which an item's newness halves; it brings new items among the candidates."
+                " 0 = items do not age."
+            ),
             (0.0, 1.0, 3.0, 14.0),
         ),
         Dial(
             "popularity",
+            gettext_noop("Popularity"),
             "popularity_push",
             -1.0,
             1.0,
             0.1,
-            "Towards what many pick (above 0), or away from it. At 1 the most popular candidate"
-            " gains thirty places on the least popular one.",
+            gettext_noop(
+                "Towards what many pick (above 0), or away from it. At 1 the most popular candidate"
+                " gains thirty places on the least popular one."
+            ),
             (-1.0, -0.5, 0.0, 0.5, 1.0),
         ),
         Dial(
             "exploration",
+            gettext_noop("Exploration"),
             "exploration",
             0.0,
             0.5,
             0.01,
-            "Share of places given by chance to fitting items that few people pick yet; the log"
-            " keeps how probable each place was.",
+            gettext_noop(
+                "Share of places given by chance to fitting items that few people pick yet; the log"
+                " keeps how probable each place was."
+            ),
             (0.0, 0.05, 0.1, 0.2),
         ),
     )
@@ -89,26 +102,44 @@ def check_weights(weights: Mapping[str, float]) -> None:
     for name, weight in weights.items():
         if name not in InteractionType.values:
             known = ", ".join(InteractionType.values)
-            raise CatalogError(f"'{name}' is no interaction type; there are {known}.")
+            raise CatalogError(
+                _("'%(name)s' is no interaction type; there are %(known)s.")
+                % {"name": name, "known": known}
+            )
         if name == NEGATIVE and not -HEAVIEST <= weight < 0:
             raise CatalogError(
-                f"{name} must weigh less than 0, -{HEAVIEST:g} at least, so that what people hide"
-                " stays away."
+                _(
+                    "%(name)s must weigh less than 0, -%(most)s at least, so that what people hide"
+                    " stays away."
+                )
+                % {"name": _type_name(name), "most": f"{HEAVIEST:g}"}
             )
         if name != NEGATIVE and not 0 <= weight <= HEAVIEST:
-            raise CatalogError(f"{name} must weigh 0 to {HEAVIEST:g}.")
+            told = {"name": _type_name(name), "most": f"{HEAVIEST:g}"}
+            raise CatalogError(_("%(name)s must weigh 0 to %(most)s.") % told)
     if not any(weight > 0 for weight in weights.values()):
-        raise CatalogError("At least one interaction type must weigh more than 0.")
+        raise CatalogError(_("At least one interaction type must weigh more than 0."))
+
+
+def _type_name(name: str) -> str:
+    """An interaction type in a sentence."""
+    return _(InteractionType(name).label).lower()
 
 
 def check_dials(dials: Mapping[str, float]) -> None:
     """Refuse dials that make no sense. Errors: CatalogError."""
     for name, value in dials.items():
         if name not in DIALS:
-            raise CatalogError(f"'{name}' is no dial; there are {', '.join(DIALS)}.")
+            told = {"name": name, "known": ", ".join(DIALS)}
+            raise CatalogError(_("'%(name)s' is no dial; there are %(known)s.") % told)
         dial = DIALS[name]
         if not (math.isfinite(value) and dial.low <= value <= dial.high):
-            raise CatalogError(f"{name} must be {dial.low:g} to {dial.high:g}.")
+            told = {
+                "name": _(dial.label).lower(),
+                "low": f"{dial.low:g}",
+                "high": f"{dial.high:g}",
+            }
+            raise CatalogError(_("%(name)s must be %(low)s to %(high)s.") % told)
 
 
 def with_settings(

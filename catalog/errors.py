@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from django.db import OperationalError
+from django.utils.translation import gettext as _
 
 
 class CatalogError(Exception):
@@ -28,9 +29,12 @@ def database_faults() -> Iterator[None]:
     try:
         yield
     except OperationalError as error:
-        reason = (str(error).splitlines() or ["it did not say why"])[0]
+        reason = (str(error).splitlines() or [_("it did not say why")])[0]
         raise CatalogError(
-            f"The database gave up: {reason}. Nothing of what was under way is kept; mend it and"
-            " start again.",
+            _(
+                "The database gave up: %(reason)s. Nothing of what was under way is kept; mend it"
+                " and start again."
+            )
+            % {"reason": reason},
             retry=True,
         ) from error

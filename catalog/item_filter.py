@@ -21,6 +21,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import NoReturn
 
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
+
 from catalog.errors import CatalogError
 
 LONGEST = 2_000  # characters of a filter
@@ -46,13 +49,13 @@ FIELDS = {  # field → the values it is compared with, and by which signs
     "on_offer": ("truth", ("=", "!=")),
     "attributes": ("any", ("=", "!=", *ORDERS)),
 }
-KNOWN = "category, brand, price, published, on_offer or attributes.NAME"
+KNOWN = gettext_noop("category, brand, price, published, on_offer or attributes.NAME")
 EXAMPLES = {
-    "text": 'a text such as "Dairy"',
-    "number": "a number such as 4.99",
-    "time": "a time such as 7d ago or 2026-01-31",
-    "truth": "true or false",
-    "any": 'a value such as "red", 4.99 or true',
+    "text": gettext_noop('a text such as "Dairy"'),
+    "number": gettext_noop("a number such as 4.99"),
+    "time": gettext_noop("a time such as 7d ago or 2026-01-31"),
+    "truth": gettext_noop("true or false"),
+    "any": gettext_noop('a value such as "red", 4.99 or true'),
 }
 
 
@@ -60,7 +63,10 @@ class FilterError(CatalogError):
     """A filter that cannot be read; `position` counts characters from 1."""
 
     def __init__(self, position: int, expected: str, found: str) -> None:
-        super().__init__(f"Character {position}: expected {expected}, found {found}.")
+        told = {"position": position, "expected": expected, "found": found}
+        super().__init__(
+            _("Character %(position)d: expected %(expected)s, found %(found)s.") % told
+        )
         self.position, self.expected = position, expected
 
 
@@ -117,11 +123,12 @@ def parse(text: str) -> Filter:
         Says where, what was expected there, and what stands there.
     """
     if len(text) > LONGEST:
-        raise FilterError(LONGEST + 1, f"at most {LONGEST:,} characters", f"{len(text):,}")
+        most = _("at most %(number)s characters") % {"number": f"{LONGEST:,}"}
+        raise FilterError(LONGEST + 1, most, f"{len(text):,}")
     reader = _Reader(_tokens(text), len(text.rstrip()) + 1)
     found = reader.some(0)
     if not reader.at("end", ""):
-        reader.fail("and, or, or the end")
+        reader.fail(_("and, or, or the end"))
     return found
 
 
@@ -138,7 +145,8 @@ def _tokens(text: str) -> list[_Token]:
         match = TOKEN.match(text, place)
         if match is None or match.lastgroup is None:
             place += len(text[place:]) - len(text[place:].lstrip())
-            what = 'a closing "' if text[place] == '"' else f"{KNOWN}, a value, or a sign"
+            known = _("%(known)s, a value, or a sign") % {"known": _(KNOWN)}
+            what = _('a closing "') if text[place] == '"' else known
             raise FilterError(place + 1, what, repr(text[place : place + 12]))
         kind = match.lastgroup
         tokens.append(_Token(kind, match[kind], match.start(kind) + 1))
@@ -167,7 +175,7 @@ class _Reader:
 
     def fail(self, expected: str) -> NoReturn:
         token = self.token
-        found = "the end" if token.kind == "end" else f"{token.text[:40]!r}"
+        found = _("the end") if token.kind == "end" else f"{token.text[:40]!r}"
         raise FilterError(token.position, expected, found)
 
     def some(self, depth: int) -> Filter:
@@ -184,7 +192,8 @@ class _Reader:
 
     def one(self, depth: int) -> Filter:
         if depth > DEEPEST:
-            self.fail(f"at most {DEEPEST} brackets and nots within each other")
+            told = {"number": DEEPEST}
+            self.fail(_("at most %(number)d brackets and nots within each other") % told)
         if self.take("word", "not"):
             return Not(self.one(depth + 1))
         if self.take("sign", "("):
@@ -207,7 +216,10 @@ class _Reader:
                 return Not(Condition(field, "=", self.values(kind), attribute))
         sign = self.token.text
         if self.token.kind != "sign" or sign not in signs:
-            self.fail(", ".join(signs) + ("" if field == "published" else ", in or not in"))
+            told = {"signs": ", ".join(signs)}
+            self.fail(
+                told["signs"] if field == "published" else _("%(signs)s, in or not in") % told
+            )
         self.place += 1
         value = self.value("number" if kind == "any" and sign in ORDERS else kind)
         if sign == "!=":
@@ -217,10 +229,10 @@ class _Reader:
     def field(self) -> tuple[str, str]:
         """Its name, and the attribute's."""
         token = self.token
-        field, _, attribute = token.text.partition(".")
+        field, _dot, attribute = token.text.partition(".")
         is_attribute = field.lower() == "attributes"
         if token.kind != "word" or field.lower() not in FIELDS or is_attribute != bool(attribute):
-            self.fail(f"not, ( or a field: {KNOWN}")
+            self.fail(_("not, ( or a field: %(known)s") % {"known": _(KNOWN)})
         self.place += 1
         if attribute.startswith('"'):
             attribute = _unquoted(attribute, token.position)
@@ -231,7 +243,7 @@ class _Reader:
         found = [self.value(kind)]
         while self.take("sign", ","):
             found.append(self.value(kind))
-        self.need(")", ", or ")
+        self.need(")", _(", or "))
         return tuple(found)
 
     def need(self, sign: str, before: str = "") -> None:
@@ -250,7 +262,7 @@ class _Reader:
         elif kind == "time":
             found = self.moment(token)
         if found is None:
-            self.fail(EXAMPLES[kind])
+            self.fail(_(EXAMPLES[kind]))
         self.place += 1
         return found
 
@@ -273,4 +285,4 @@ def _unquoted(text: str, position: int) -> str:
     try:
         return str(json.loads(text, strict=False))
     except ValueError:
-        raise FilterError(position, EXAMPLES["text"], repr(text[:40])) from None
+        raise FilterError(position, _(EXAMPLES["text"]), repr(text[:40])) from None

@@ -1,6 +1,7 @@
 """Who is staff, and as what: the only writer of roles."""
 
 from django.db import transaction
+from django.utils.translation import gettext as _
 
 from catalog.errors import CatalogError
 from catalog.models import Role, User
@@ -24,16 +25,21 @@ def set_role(username: str, role: str) -> User:
         There is no such account or role, or nobody would be left who can give roles.
     """
     if role not in {*Role.values, NONE}:
-        raise CatalogError(
-            f"There is no role {role!r}; there are {', '.join(Role.values)}, {NONE}."
-        )
+        told = {"role": repr(role), "known": ", ".join([*Role.values, NONE])}
+        raise CatalogError(_("There is no role %(role)s; there are %(known)s.") % told)
     with transaction.atomic():
         admins = admin_names(lock=True)
         user = User.objects.select_for_update().filter(username=username, is_guest=False).first()
         if user is None or username.startswith("~"):
-            raise CatalogError(f"There is no account {username!r}. Names are as in the log-in.")
+            told = {"name": repr(username)}
+            raise CatalogError(
+                _("There is no account %(name)s. Names are as in the log-in.") % told
+            )
         if role != Role.ADMIN and admins == [username]:
-            raise CatalogError(f"{username} is the only admin; make somebody else one first.")
+            told = {"name": username}
+            raise CatalogError(
+                _("%(name)s is the only admin; make somebody else one first.") % told
+            )
         user.role = "" if role == NONE else role
         user.is_staff = role != NONE
         user.is_superuser = user.is_superuser and role == Role.ADMIN

@@ -5,6 +5,7 @@ import re
 from datetime import datetime
 
 from django.db import transaction
+from django.utils.translation import gettext as _
 
 from catalog.errors import CatalogError
 from catalog.item_filter import parse
@@ -50,24 +51,31 @@ def add_rule(
         Something makes no sense; FilterError says where in the filter.
     """
     if kind not in Rule.Kind.values:
-        raise CatalogError(f"'{kind}' is no kind of rule; there are {', '.join(Rule.Kind.values)}.")
+        told = {"kind": kind, "known": ", ".join(Rule.Kind.values)}
+        raise CatalogError(_("'%(kind)s' is no kind of rule; there are %(known)s.") % told)
     if not re.fullmatch(r"[\w-]{0,32}", surface):
-        raise CatalogError("A surface is named by letters, digits and hyphens, such as shop-home.")
+        raise CatalogError(
+            _("A surface is named by letters, digits and hyphens, such as shop-home.")
+        )
     if starts_at and ends_at and ends_at <= starts_at:
-        raise CatalogError("A rule must end after its start.")
+        raise CatalogError(_("A rule must end after its start."))
     rule = Rule(catalog=catalog, kind=kind, surface=surface, note=note.strip()[:200])
     rule.starts_at, rule.ends_at = starts_at, ends_at
     if kind == Rule.Kind.PIN:
         rule.item, rule.position = _pinned(catalog, filter_text, item_id, place)
     else:
         if item_id:
-            raise CatalogError(f"An item is named by a pin only; a {kind} rule takes a filter.")
+            told = {"kind": _(Rule.Kind(kind).label).lower()}
+            raise CatalogError(
+                _("An item is named by a pin only; a %(kind)s rule takes a filter.") % told
+            )
         parse(filter_text)
         rule.filter, rule.factor = filter_text.strip(), _factor(kind, factor)
     with transaction.atomic():
         Catalog.objects.select_for_update(no_key=True).get(pk=catalog.pk)
         if catalog.rules.count() >= MOST_RULES:
-            raise CatalogError(f"{catalog.name} has {MOST_RULES} rules; remove some first.")
+            full = {"name": catalog.name, "most": MOST_RULES}
+            raise CatalogError(_("%(name)s has %(most)d rules; remove some first.") % full)
         rule.save()
         catalog.touch_rules()
     return rule
@@ -89,12 +97,13 @@ def remove_rule(rule: Rule) -> None:
 
 def _pinned(catalog: Catalog, filter_text: str, item_id: str, place: int) -> tuple[Item, int]:
     if filter_text:
-        raise CatalogError("A pin names one item, by its id; it takes no filter.")
+        raise CatalogError(_("A pin names one item, by its id; it takes no filter."))
     item = Item.objects.filter(catalog=catalog, external_id=item_id).only("external_id").first()
     if item is None:
-        raise CatalogError(f"There is no item {item_id!r} in {catalog.name} to pin.")
+        told = {"item": repr(item_id), "name": catalog.name}
+        raise CatalogError(_("There is no item %(item)s in %(name)s to pin.") % told)
     if not 1 <= place <= LAST_PLACE:
-        raise CatalogError(f"A pin takes a place from 1 to {LAST_PLACE}.")
+        raise CatalogError(_("A pin takes a place from 1 to %(last)d.") % {"last": LAST_PLACE})
     return item, place - 1
 
 
@@ -103,7 +112,8 @@ def _factor(kind: str, factor: float | None) -> float | None:
         return None
     factor = USUAL_FACTORS[kind] if factor is None else factor
     if kind == Rule.Kind.BOOST and not (math.isfinite(factor) and 1 < factor <= HIGHEST_FACTOR):
-        raise CatalogError(f"A boost multiplies by more than 1, by {HIGHEST_FACTOR:g} at most.")
+        told = {"most": f"{HIGHEST_FACTOR:g}"}
+        raise CatalogError(_("A boost multiplies by more than 1, by %(most)s at most.") % told)
     if kind == Rule.Kind.BURY and not 0 <= factor < 1:
-        raise CatalogError("A burial multiplies by 0 or more, and less than 1.")
+        raise CatalogError(_("A burial multiplies by 0 or more, and less than 1."))
     return factor

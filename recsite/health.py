@@ -9,6 +9,7 @@ from amqp.exceptions import AMQPError
 from django.conf import settings
 from django.db import connection
 from django.db.models import Count
+from django.utils.translation import gettext, gettext_noop
 from kombu.exceptions import KombuError
 from redis.exceptions import RedisError
 
@@ -27,7 +28,14 @@ class Part:
     """One part of the installation."""
 
     ready: bool
-    detail: str = ""  # a sentence where it isn't ready
+    fault: str = ""  # a sentence where it isn't ready, with %(cause)s for what else is told
+    cause: str = ""
+
+    @property
+    def detail(self) -> str:
+        """The sentence, in the language of whoever asks; a look is shared by all."""
+        sentence = gettext(self.fault)
+        return sentence % {"cause": self.cause} if self.cause else sentence
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -66,7 +74,7 @@ class _Backstage:
         if not broker.ready:
             return {
                 "broker": broker,
-                "worker": Part(False, "Not seen: no broker."),
+                "worker": Part(False, gettext_noop("Not seen: no broker.")),
             }
         return {"broker": broker, "worker": worker_part()}
 
@@ -80,7 +88,7 @@ def broker_part() -> Part:
         with kombu.Connection(settings.CELERY_BROKER_URL, connect_timeout=BROKER_TIMEOUT) as broker:
             broker.ensure_connection(max_retries=1, interval_start=0, interval_step=0)
     except BROKER_FAULTS as error:
-        return Part(False, f"The broker cannot be reached: {_one_line(error)}.")
+        return _out_of_reach(error)
     return Part(True)
 
 
@@ -89,14 +97,15 @@ def worker_part() -> Part:
     try:
         answers = app.control.ping(timeout=WORKER_TIMEOUT, limit=1)
     except BROKER_FAULTS as error:
-        return Part(False, f"The broker cannot be reached: {_one_line(error)}.")
+        return _out_of_reach(error)
     if not answers:
-        return Part(False, "No worker answers; start one: celery -A recsite worker.")
+        return Part(False, gettext_noop("No worker answers; start one: celery -A recsite worker."))
     return Part(True)
 
 
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split()).rstrip(".")
+def _out_of_reach(error: Exception) -> Part:
+    cause = " ".join(str(error).split()).rstrip(".") or type(error).__name__
+    return Part(False, gettext_noop("The broker cannot be reached: %(cause)s."), cause)
 
 
 def encoder_part() -> Part:

@@ -7,6 +7,9 @@ from statistics import median
 from typing import Any
 
 from django.utils import timezone
+from django.utils.formats import date_format
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from catalog.figures import Day, Figures, figures_of
 from catalog.models import Catalog
@@ -33,6 +36,15 @@ MUCH = 0.7  # of the memory of this machine
 
 
 @dataclass(frozen=True)
+class Look:
+    """What was counted of one catalog; nothing of it is in a language."""
+
+    at: datetime
+    figures: Figures
+    cost: Cost
+
+
+@dataclass(frozen=True)
 class Diagnosis:
     """All findings of one catalog, the worst first, and the figures behind them."""
 
@@ -53,10 +65,19 @@ class Diagnosis:
 
 
 def examine(catalog: Catalog) -> Diagnosis:
-    """Look at a catalog's data; few queries, however much there is."""
-    figures = figures_of(catalog)
+    """Look at a catalog's data, and say what is to be said of it."""
+    return diagnose(catalog, look_at(catalog))
+
+
+def look_at(catalog: Catalog) -> Look:
+    """Count; few queries, however much there is."""
     cost = estimate(catalog, TrainingRun.Kind.TRAIN, {})
-    slug = catalog.slug
+    return Look(timezone.now(), figures_of(catalog), cost)
+
+
+def diagnose(catalog: Catalog, look: Look) -> Diagnosis:
+    """What there is to say of a look, in the present language; asks the database nothing."""
+    figures, cost, slug = look.figures, look.cost, catalog.slug
     found = [
         *of_items(figures, slug, has_prices=catalog.item_kind == Catalog.ItemKind.PRODUCT),
         *of_interactions(figures, slug),
@@ -67,7 +88,7 @@ def examine(catalog: Catalog) -> Diagnosis:
         *_cost(cost, slug),
     ]
     found.sort(key=lambda one: -list(Colour).index(one.colour))
-    return Diagnosis(slug, timezone.now(), found, figures, cost)
+    return Diagnosis(slug, look.at, found, figures, cost)
 
 
 def _jumps(days: list[Day]) -> Iterable[Finding]:
@@ -80,19 +101,37 @@ def _jumps(days: list[Day]) -> Iterable[Finding]:
         if _is_far(day.interactions, [one.interactions for one in before]) and not (
             day.day == today and day.interactions < usual
         ):
-            told.append(f"{day.day:%d %b} {day.interactions:,} (usually {usual:,.0f})")
+            told.append(
+                _("%(day)s %(number)s (usually %(usual)s)")
+                % {
+                    "day": date_format(day.day, _("d M")),
+                    "number": f"{day.interactions:,}",
+                    "usual": f"{usual:,.0f}",
+                }
+            )
     if told:
         yield judged(
-            "Jumps",
+            _("Jumps"),
             Colour.AMBER,
-            f"Interactions of {len(told)} of the last {RECENT} days lie far outside the"
-            f" {WEEKS_BEFORE} days before: {', '.join(told[-4:])}.",
-            "A campaign, an import, or a page that stopped reporting? If it is a fault, mend it"
-            " before the next training.",
+            _(
+                "Interactions of %(number)d of the last %(recent)d days lie far outside the"
+                " %(before)d days before: %(days)s."
+            )
+            % {
+                "number": len(told),
+                "recent": RECENT,
+                "before": WEEKS_BEFORE,
+                "days": _(", ").join(told[-4:]),
+            },
+            _(
+                "A campaign, an import, or a page that stopped reporting? If it is a fault, mend it"
+                " before the next training."
+            ),
             page="audit",
         )
     else:
-        yield Finding("Jumps", Colour.GREEN, f"No day of the last {RECENT} is out of the ordinary.")
+        text = _("No day of the last %(recent)d is out of the ordinary.") % {"recent": RECENT}
+        yield Finding(_("Jumps"), Colour.GREEN, text)
 
 
 def _is_far(count: int, before: list[int]) -> bool:
@@ -107,26 +146,31 @@ def _is_far(count: int, before: list[int]) -> bool:
 
 def _cost(cost: Cost, slug: str) -> Iterable[Finding]:
     """Whether the next training fits into this machine, and into a night."""
-    source = (
-        f"as {cost.runs} earlier {'one' if cost.runs == 1 else 'ones'} of this catalog let expect"
-        if cost.runs
-        else "as measured on other catalogs (docs/results/README.md)"
-    )
+    if cost.runs:
+        time = ngettext(
+            "%(low)s to %(high)s, as %(number)d earlier one of this catalog let expect.",
+            "%(low)s to %(high)s, as %(number)d earlier ones of this catalog let expect.",
+            cost.runs,
+        )
+    else:
+        time = _("%(low)s to %(high)s, as measured on other catalogs (docs/results/README.md).")
+    told = {"low": _duration(cost.low), "high": _duration(cost.high), "number": cost.runs}
     if cost.is_too_much:
         colour = Colour.RED
     else:
         colour = Colour.AMBER if cost.memory > MUCH * cost.machine else Colour.GREEN
     yield judged(
-        "Memory for a training",
+        _("Memory for a training"),
         colour,
-        f"About {cost.gibibytes:.1f} of this machine's {cost.machine / GIB:.1f} GiB.",
-        "Train on a machine with more memory, or run nothing else meanwhile.",
+        _("About %(memory).1f of this machine's %(machine).1f GiB.")
+        % {"memory": cost.gibibytes, "machine": cost.machine / GIB},
+        _("Train on a machine with more memory, or run nothing else meanwhile."),
     )
     yield judged(
-        "Time for a training",
+        _("Time for a training"),
         Colour.AMBER if cost.seconds > LONG else Colour.GREEN,
-        f"{_duration(cost.low)} to {_duration(cost.high)}, {source}.",
-        "Start it when the machine is quiet; a schedule does.",
+        time % told,
+        _("Start it when the machine is quiet; a schedule does."),
         f"manage.py schedule add {slug} train --hour 2",
         "schedules",
     )
@@ -134,5 +178,7 @@ def _cost(cost: Cost, slug: str) -> Iterable[Finding]:
 
 def _duration(seconds: float) -> str:
     if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+        return _("%(seconds)d s") % {"seconds": round(seconds)}
+    if seconds < 5400:
+        return _("%(minutes)d min") % {"minutes": round(seconds / 60)}
+    return _("%(hours).1f h") % {"hours": seconds / 3600}

@@ -2,9 +2,13 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 
 from django.utils import timezone
+from django.utils.formats import date_format
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from catalog.figures import BUCKETS, DAYS, MANY_A_DAY, REPEAT_SECONDS, Figures
 
@@ -29,6 +33,37 @@ SHARES = {
 }
 
 
+LACKS = {  # what an item may lack → the name of the finding, and what it says
+    "text": (
+        gettext_noop("Text"),
+        gettext_noop(
+            "%(count)s of %(all)s items, %(share)s, have no text beside the title: search and new"
+            " items live on it."
+        ),
+    ),
+    "picture": (
+        gettext_noop("Picture"),
+        gettext_noop(
+            "%(count)s of %(all)s items, %(share)s, have no picture: a drawn tile stands in."
+        ),
+    ),
+    "category": (
+        gettext_noop("Category"),
+        gettext_noop(
+            "%(count)s of %(all)s items, %(share)s, have no category: aisles, sections and"
+            " diversity need one."
+        ),
+    ),
+    "price": (
+        gettext_noop("Price"),
+        gettext_noop(
+            "%(count)s of %(all)s items, %(share)s, have no price: the ranker and the shop's"
+            " filters use it."
+        ),
+    ),
+}
+
+
 class Colour(StrEnum):
     """How bad it is, the worst last."""
 
@@ -46,7 +81,7 @@ class Finding:
     text: str  # what is so
     cure: str = ""  # what to do; '' = nothing
     command: str = ""
-    page: str = ""  # of the dashboard, where the cure is: imports, train, audit
+    page: str = ""  # of the dashboard, where the cure is: imports, schedules, audit
 
 
 def of_items(figures: Figures, slug: str, *, has_prices: bool) -> Iterable[Finding]:
@@ -54,40 +89,41 @@ def of_items(figures: Figures, slug: str, *, has_prices: bool) -> Iterable[Findi
     items = figures.items
     if not items.items:
         yield judged(
-            "Items",
+            _("Items"),
             Colour.RED,
-            "There are no items.",
-            "Import them.",
+            _("There are no items."),
+            _("Import them."),
             f"manage.py import_data {slug} --items FILE",
             "imports",
         )
         return
     again = f"manage.py import_data {slug} --items FILE"
-    for name, count, what, why in (
-        ("text", items.no_text, "text beside the title", "search and new items live on it"),
-        ("picture", items.no_picture, "picture", "a drawn tile stands in"),
-        ("category", items.no_category, "category", "aisles, sections and diversity need one"),
-        ("price", items.no_price, "price", "the ranker and the shop's filters use it"),
+    for name, count in (
+        ("text", items.no_text),
+        ("picture", items.no_picture),
+        ("category", items.no_category),
+        ("price", items.no_price),
     ):
         if name == "price" and not has_prices:
             continue
         share = count / items.looked_at
-        colour = colour_of(name, share)
+        title, text = LACKS[name]
         yield judged(
-            name.capitalize(),
-            colour,
-            f"{count:,} of {items.looked_at:,} items, {share:.1%}, have no {what}: {why}.",
-            f"Import the items again with the column {_of(name)}.",
+            _(title),
+            colour_of(name, share),
+            _(text)
+            % {"count": f"{count:,}", "all": f"{items.looked_at:,}", "share": f"{share:.1%}"},
+            _("Import the items again with the column %(column)s.") % {"column": _of(name)},
             again,
             "imports",
         )
     colour = colour_of("copies", items.copies / items.looked_at)
     yield judged(
-        "Duplicates",
+        _("Duplicates"),
         colour,
-        f"{items.copies:,} of {items.looked_at:,} items repeat title, category and text of another"
-        " one.",
-        "Import each thing once, or make what differs part of the title.",
+        _("%(count)s of %(all)s items repeat title, category and text of another one.")
+        % {"count": f"{items.copies:,}", "all": f"{items.looked_at:,}"},
+        _("Import each thing once, or make what differs part of the title."),
     )
 
 
@@ -101,44 +137,66 @@ def of_interactions(figures: Figures, slug: str) -> Iterable[Finding]:
     command = f"manage.py import_data {slug} --interactions FILE"
     if figures.last is None:
         yield judged(
-            "Interactions",
+            _("Interactions"),
             Colour.RED,
-            "Nobody has done anything yet, so there is nothing to learn from.",
-            "Import what people did, or send it to the API.",
+            _("Nobody has done anything yet, so there is nothing to learn from."),
+            _("Import what people did, or send it to the API."),
             command,
             "imports",
         )
         return
-    age = (timezone.now() - figures.last).days
-    yield judged(
-        "Interactions",
-        Colour.AMBER if age > STALE_DAYS else Colour.GREEN,
-        f"{figures.interactions:,} from {figures.first:%d %b %Y} to {figures.last:%d %b %Y}"
-        + (f": none for {age:,} days." if age > STALE_DAYS else "."),
-        "See that pages or programs still send them.",
-    )
+    yield _newness(figures, figures.last)
     people = sum(figures.histories.values())
     active = people - figures.histories[BUCKETS[0]]
     short = figures.histories[1] / active if active else 0.0
     colour = colour_of("short histories", short)
     yield judged(
-        "Histories",
+        _("Histories"),
         colour,
-        f"Of {active:,} people with a history ({people:,} were looked at), {short:.1%} did fewer"
-        " than 5 things.",
-        "Bring older interactions, or tell visitors apart across visits; until then,"
-        " popularity and text decide for most.",
+        _(
+            "Of %(active)s people with a history (%(people)s were looked at), %(share)s did fewer"
+            " than 5 things."
+        )
+        % {"active": f"{active:,}", "people": f"{people:,}", "share": f"{short:.1%}"},
+        _(
+            "Bring older interactions, or tell visitors apart across visits; until then,"
+            " popularity and text decide for most."
+        ),
     )
     rows = figures.rows
     share = rows.repeated / rows.looked_at if rows.looked_at else 0.0
     colour = colour_of("repeats", share)
     yield judged(
-        "Repeats",
+        _("Repeats"),
         colour,
-        f"{rows.repeated:,} of the newest {rows.looked_at:,} interactions repeat another one of the"
-        f" same person, item and type within {REPEAT_SECONDS:g} seconds; purchases not counted.",
-        "Send an event_id, so that what is sent twice counts once.",
+        _(
+            "%(count)s of the newest %(all)s interactions repeat another one of the same person,"
+            " item and type within %(seconds)s seconds; purchases not counted."
+        )
+        % {
+            "count": f"{rows.repeated:,}",
+            "all": f"{rows.looked_at:,}",
+            "seconds": f"{REPEAT_SECONDS:g}",
+        },
+        _("Send an event_id, so that what is sent twice counts once."),
     )
+
+
+def _newness(figures: Figures, last: datetime) -> Finding:
+    """How many interactions there are, from when to when."""
+    age, usual = (timezone.now() - last).days, _("d M Y")
+    told = {
+        "count": f"{figures.interactions:,}",
+        "first": date_format(figures.first or last, usual),
+        "last": date_format(last, usual),
+        "days": f"{age:,}",
+    }
+    if age > STALE_DAYS:
+        text = _("%(count)s from %(first)s to %(last)s: none for %(days)s days.")
+        cure = _("See that pages or programs still send them.")
+        return judged(_("Interactions"), Colour.AMBER, text % told, cure)
+    text = _("%(count)s from %(first)s to %(last)s.")
+    return Finding(_("Interactions"), Colour.GREEN, text % told)
 
 
 def of_slates(figures: Figures) -> Iterable[Finding]:
@@ -148,34 +206,45 @@ def of_slates(figures: Figures) -> Iterable[Finding]:
     unpicked = sum(day.slates_unpicked for day in figures.days)
     unreported = sum(day.slates_unreported for day in figures.days)
     if slates < FEW:
-        yield Finding("Slates", Colour.GREEN, f"{slates:,} slates were shown in {DAYS} days.")
+        text = _("%(count)s slates were shown in %(days)d days.")
+        yield Finding(_("Slates"), Colour.GREEN, text % {"count": f"{slates:,}", "days": DAYS})
     else:
         share = ignored / slates
         colour = colour_of("unseen slates", share)
         yield judged(
-            "Slates without impressions",
+            _("Slates without impressions"),
             colour,
-            f"{share:.1%} of {slates:,} slates in {DAYS} days were neither reported to be in view"
-            f" nor picked from; {unreported:,} were picked from without being reported.",
-            "Report what was in view (docs/api.md, impressions): the ranker learns from it.",
+            _(
+                "%(share)s of %(all)s slates in %(days)d days were neither reported to be in view"
+                " nor picked from; %(unreported)s were picked from without being reported."
+            )
+            % {
+                "share": f"{share:.1%}",
+                "all": f"{slates:,}",
+                "days": DAYS,
+                "unreported": f"{unreported:,}",
+            },
+            _("Report what was in view (docs/api.md, impressions): the ranker learns from it."),
         )
         seen = slates - ignored
         share = unpicked / seen if seen else 0.0
         colour = colour_of("unpicked slates", share) if seen >= FEW else Colour.GREEN
         yield judged(
-            "Impressions without interactions",
+            _("Impressions without interactions"),
             colour,
-            f"From {share:.1%} of {seen:,} slates in view nothing was picked.",
-            "See that interactions name their slate (slate_id); else no click can be traced.",
+            _("From %(share)s of %(all)s slates in view nothing was picked.")
+            % {"share": f"{share:.1%}", "all": f"{seen:,}"},
+            _("See that interactions name their slate (slate_id); else no click can be traced."),
         )
     named = sum(day.of_slates for day in figures.days)
     unknown = sum(day.of_unknown_slates for day in figures.days)
     colour = colour_of("unknown slates", unknown / named if named else 0.0)
     yield judged(
-        "Interactions of unknown slates",
+        _("Interactions of unknown slates"),
         colour,
-        f"{unknown:,} of {named:,} interactions that name a slate name one that is not there.",
-        "Send back the slate_id that the answer carried, unchanged.",
+        _("%(count)s of %(all)s interactions that name a slate name one that is not there.")
+        % {"count": f"{unknown:,}", "all": f"{named:,}"},
+        _("Send back the slate_id that the answer carried, unchanged."),
     )
 
 
@@ -189,14 +258,24 @@ def of_clock(figures: Figures) -> Iterable[Finding]:
         key=list(Colour).index,
     )
     yield judged(
-        "Clock",
+        _("Clock"),
         worst,
-        f"{figures.in_future:,} interactions lie in the future, {figures.implausibly_old:,} before"
-        f" 2000; {rows.before_publication:,} of the newest {rows.looked_at:,} came before their"
-        f" item was published; {figures.items.not_yet_published:,} items are published in the"
-        " future.",
-        "Check the senders' clocks and time zones, and whether a file holds seconds or"
-        " milliseconds.",
+        _(
+            "%(future)s interactions lie in the future, %(old)s before 2000; %(early)s of the"
+            " newest %(all)s came before their item was published; %(unpublished)s items are"
+            " published in the future."
+        )
+        % {
+            "future": f"{figures.in_future:,}",
+            "old": f"{figures.implausibly_old:,}",
+            "early": f"{rows.before_publication:,}",
+            "all": f"{rows.looked_at:,}",
+            "unpublished": f"{figures.items.not_yet_published:,}",
+        },
+        _(
+            "Check the senders' clocks and time zones, and whether a file holds seconds or"
+            " milliseconds."
+        ),
     )
 
 
@@ -208,19 +287,29 @@ def of_bots(figures: Figures) -> Iterable[Finding]:
     colour = colour_of("bots", share)
     if rows.busy_people and colour == Colour.GREEN:
         colour = Colour.AMBER
-    busy = (
-        f" {rows.busy_people:,} people did more than {MANY_A_DAY} things in one day, at most"
-        f" {rows.most_a_day:,}."
-        if rows.busy_people
-        else ""
-    )
+    told = {
+        "count": f"{suspected:,}",
+        "days": DAYS,
+        "share": f"{share:.1%}",
+        "people": f"{rows.busy_people:,}",
+        "many": MANY_A_DAY,
+        "most": f"{rows.most_a_day:,}",
+    }
+    if rows.busy_people:
+        text = _(
+            "%(count)s interactions in %(days)d days, %(share)s, are suspected, and left out."
+            " %(people)s people did more than %(many)s things in one day, at most %(most)s."
+        )
+    else:
+        text = _("%(count)s interactions in %(days)d days, %(share)s, are suspected, and left out.")
     yield judged(
-        "Bots",
+        _("Bots"),
         colour,
-        f"{suspected:,} interactions in {DAYS} days, {share:.1%}, are suspected, and left out."
-        f"{busy}",
-        "Look who they are: a crawler, or many people under one id? Keep robots off the pages"
-        " that report.",
+        text % told,
+        _(
+            "Look who they are: a crawler, or many people under one id? Keep robots off the pages"
+            " that report."
+        ),
     )
 
 

@@ -6,8 +6,20 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
+
 from catalog.errors import CatalogError
-from catalog.importers.rows import BadRow, Layout, Names, Rows, StagedRow, check_names
+from catalog.importers.rows import (
+    BadRow,
+    Layout,
+    Names,
+    Rows,
+    StagedRow,
+    check_columns,
+    check_names,
+    check_once,
+)
 
 LONGEST_CELL = 16 * 1024 * 1024  # characters; a missing quote would else swallow the whole file
 
@@ -42,30 +54,34 @@ def read(path: Path, layout: Layout, names: Names) -> Rows:
             if isinstance(cells, BadRow):
                 yield cells
             elif len(cells) != len(header):
-                yield BadRow(line, "", f"has {len(cells)} cells where the header has {len(header)}")
+                yield _torn(line, len(cells), len(header))
             else:
                 yield _staged(line, cells, places, extra)
+
+
+def _torn(line: int, cells: int, columns: int) -> BadRow:
+    told = {"cells": cells, "columns": columns}
+    return BadRow(
+        line, "", gettext_noop("has %(cells)s cells where the header has %(columns)s"), told
+    )
 
 
 def _header(reader: "_csv.Reader", path: Path) -> list[str]:
     try:
         return next(reader)
     except StopIteration:
-        raise CatalogError(f"{path} is empty; its first row must name the columns.") from None
+        told = {"file": path}
+        raise CatalogError(
+            _("%(file)s is empty; its first row must name the columns.") % told
+        ) from None
     except csv.Error as error:
-        raise CatalogError(f"{path} is no CSV file: {error}.") from None
+        reason = {"file": path, "reason": error}
+        raise CatalogError(_("%(file)s is no CSV file: %(reason)s.") % reason) from None
 
 
 def _check_header(header: list[str], layout: Layout, path: Path) -> None:
-    missing = [name for name in layout.required if name not in header]
-    if missing:
-        raise CatalogError(
-            f"{path} has no column {' and no column '.join(missing)}; its header is"
-            f" {', '.join(header)[:200]}."
-        )
-    twice = {name for name in header if header.count(name) > 1}
-    if twice:
-        raise CatalogError(f"{path} has the column {', '.join(sorted(twice))} more than once.")
+    check_columns(layout.required, header, path)
+    check_once(header, path)
 
 
 def _cells(reader: "_csv.Reader") -> Iterator[tuple[int, list[str] | BadRow]]:
@@ -77,7 +93,12 @@ def _cells(reader: "_csv.Reader") -> Iterator[tuple[int, list[str] | BadRow]]:
         except StopIteration:
             return
         except csv.Error as error:
-            yield line, BadRow(line, "", f"cannot be read: {error}")
+            yield (
+                line,
+                BadRow(
+                    line, "", gettext_noop("cannot be read: %(reason)s"), {"reason": str(error)}
+                ),
+            )
         else:
             if cells:
                 yield line, cells

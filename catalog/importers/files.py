@@ -9,6 +9,7 @@ from typing import Any
 from django.conf import settings
 from django.contrib.postgres.functions import TransactionNow
 from django.db import connection, transaction
+from django.utils.translation import gettext as _
 
 from catalog import loads
 from catalog.errors import database_faults
@@ -55,6 +56,25 @@ class Summary:
     def unchanged(self) -> int:
         """Good rows that said nothing new."""
         return self.rows - self.added - self.changed - self.bad
+
+    @property
+    def words(self) -> str:
+        """The same as a sentence, in the language of the page."""
+        told = {
+            "kind": _(self.kind),
+            "rows": f"{self.rows:,}",
+            "added": f"{self.added:,}",
+            "changed": f"{self.changed:,}",
+            "unchanged": f"{self.unchanged:,}",
+            "bad": f"{self.bad:,}",
+        }
+        return (
+            _(
+                "%(kind)s: %(rows)s rows: %(added)s new, %(changed)s changed, %(unchanged)s"
+                " unchanged, %(bad)s bad."
+            )
+            % told
+        )
 
     def __str__(self) -> str:
         return (

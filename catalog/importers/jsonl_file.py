@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from django.utils.translation import gettext_noop
+
 from catalog.importers.rows import BadRow, Layout, Names, Rows, staged
 
 
@@ -16,12 +18,14 @@ def read(path: Path, layout: Layout, names: Names) -> Rows:
             try:
                 value = json.loads(text)
             except (ValueError, RecursionError) as error:
-                yield BadRow(line, "", f"is no JSON: {error}")
+                yield BadRow(
+                    line, "", gettext_noop("is no JSON: %(reason)s"), {"reason": str(error)}
+                )
                 continue
             if isinstance(value, dict):
                 yield staged(line, _named(value, names), layout)
             else:
-                yield BadRow(line, "", "is no JSON object")
+                yield BadRow(line, "", gettext_noop("is no JSON object"))
 
 
 def _named(value: dict[str, Any], names: Names) -> dict[str, Any]:

@@ -4,6 +4,8 @@ import hashlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
+from django.utils.translation import gettext as _
+
 from catalog.errors import CatalogError
 from catalog.importers.rows import LAYOUTS, Layout
 from catalog.models import Catalog, Import
@@ -86,10 +88,10 @@ def check(names: Mapping[str, str], kind: str) -> None:
     layout = LAYOUTS[kind]
     for column, field in names.items():
         if field not in layout.columns and field != LEAVE_OUT and field != column:
-            raise CatalogError(
-                f"{kind} have no field {field!r}; they have {', '.join(layout.columns)}."
-            )
+            told = {"kind": _(kind), "field": repr(field), "known": ", ".join(layout.columns)}
+            raise CatalogError(_("%(kind)s have no field %(field)s; they have %(known)s.") % told)
     given = [field for field in names.values() if field != LEAVE_OUT]
     for field in given:
         if given.count(field) > 1:
-            raise CatalogError(f"Two columns are to be {field}; choose one of them.")
+            told = {"field": field}
+            raise CatalogError(_("Two columns are to be %(field)s; choose one of them.") % told)

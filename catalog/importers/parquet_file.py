@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from django.utils.translation import gettext as _
 
 from catalog.errors import CatalogError
-from catalog.importers.rows import Layout, Names, Rows, as_text, check_names, staged
+from catalog.importers.rows import Layout, Names, Rows, as_text, check_names, check_once, staged
 
 ROWS_AT_ONCE = 20_000
 
@@ -27,17 +28,16 @@ def read(path: Path, layout: Layout, names: Names) -> Rows:
             named = [names.get(name, name) for name in kept]
             missing = [name for name in layout.required if name not in named]
             if missing:
-                raise CatalogError(f"{path} has no column {' and no column '.join(missing)}.")
-            if len(set(named)) < len(named):
-                twice = sorted({name for name in named if named.count(name) > 1})
-                raise CatalogError(f"{path} has the column {', '.join(twice)} more than once.")
+                told = {"file": path, "columns": _(" and no column ").join(missing)}
+                raise CatalogError(_("%(file)s has no column %(columns)s.") % told)
+            check_once(named, path)
             first = 1
             for batch in file.iter_batches(batch_size=ROWS_AT_ONCE):
                 yield from _rows(batch.select(kept).rename_columns(named), layout, first)
                 first += batch.num_rows
     except (pa.ArrowException, OSError) as error:
-        reason = str(error).splitlines()[0]
-        raise CatalogError(f"{path} cannot be read as Parquet: {reason}") from error
+        told = {"file": path, "reason": str(error).splitlines()[0]}
+        raise CatalogError(_("%(file)s cannot be read as Parquet: %(reason)s") % told) from error
 
 
 def rows_of(path: Path) -> int:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from django.utils.translation import gettext as _
 
 from catalog.errors import CatalogError
 from catalog.importers.reading import check_file, unreadable
@@ -37,10 +38,11 @@ def preview(path: Path) -> Preview:
     check_file(path)
     with unreadable(path):
         if path.stat().st_size == 0:
-            raise CatalogError(f"{path} is empty.")
+            raise CatalogError(_("%(file)s is empty.") % {"file": path})
         found = {".csv": _csv, ".parquet": _parquet}.get(path.suffix.lower(), _jsonl)(path)
     if not found.columns:
-        raise CatalogError(f"{path} has no columns; its first row must name them.")
+        told = {"file": path}
+        raise CatalogError(_("%(file)s has no columns; its first row must name them.") % told)
     return found
 
 
@@ -49,9 +51,12 @@ def _csv(path: Path) -> Preview:
         try:
             rows = list(islice(csv.reader(file), ROWS + 1))
         except csv.Error as error:
-            raise CatalogError(f"{path} is no CSV file: {error}.") from None
+            told = {"file": path, "reason": error}
+            raise CatalogError(_("%(file)s is no CSV file: %(reason)s.") % told) from None
     if not rows:
-        raise CatalogError(f"{path} is empty; its first row must name the columns.")
+        raise CatalogError(
+            _("%(file)s is empty; its first row must name the columns.") % {"file": path}
+        )
     columns = [name.strip() for name in rows[0]]
     return Preview(columns, [[_short(cell) for cell in row[: len(columns)]] for row in rows[1:]])
 
@@ -67,7 +72,8 @@ def _jsonl(path: Path) -> Preview:
             if isinstance(value, dict):
                 objects.append(value)
     if not objects:
-        raise CatalogError(f"{path} has no JSON object in its first lines.")
+        told = {"file": path}
+        raise CatalogError(_("%(file)s has no JSON object in its first lines.") % told)
     columns = list(dict.fromkeys(name for row in objects for name in row))
     return Preview(columns, [[_short(row.get(name)) for name in columns] for row in objects[:ROWS]])
 
@@ -78,8 +84,8 @@ def _parquet(path: Path) -> Preview:
             columns = list(file.schema_arrow.names)
             batch = next(file.iter_batches(batch_size=ROWS), None)
     except (pa.ArrowException, OSError) as error:
-        reason = str(error).splitlines()[0]
-        raise CatalogError(f"{path} cannot be read as Parquet: {reason}") from error
+        told = {"file": path, "reason": str(error).splitlines()[0]}
+        raise CatalogError(_("%(file)s cannot be read as Parquet: %(reason)s") % told) from error
     rows = batch.to_pylist() if batch is not None else []
     return Preview(columns, [[_short(row.get(name)) for name in columns] for row in rows])
 

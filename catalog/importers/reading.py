@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from django.utils.translation import gettext as _
+
 from catalog.errors import CatalogError
 from catalog.importers import csv_file, jsonl_file, parquet_file
 from catalog.importers.rows import Layout, Names, Rows
@@ -27,11 +29,17 @@ def check_file(path: Path) -> None:
         It isn't.
     """
     if not path.is_file():
-        raise CatalogError(f"There is no file {path}.")
+        raise CatalogError(_("There is no file %(file)s.") % {"file": path})
     if path.suffix.lower() not in READERS:
-        raise CatalogError(
-            f"{path} ends in none of {', '.join(READERS)}; the ending says how to read it."
-        )
+        raise wrong_ending(str(path))
+
+
+def wrong_ending(name: str) -> CatalogError:
+    """That a file is of no kind that can be read."""
+    told = {"file": name, "known": ", ".join(READERS)}
+    return CatalogError(
+        _("%(file)s ends in none of %(known)s; the ending says how to read it.") % told
+    )
 
 
 def read(path: Path, layout: Layout, names: Mapping[str, str]) -> Rows:
@@ -46,11 +54,13 @@ def unreadable(path: Path) -> Iterator[None]:
     try:
         yield
     except UnicodeDecodeError as error:
+        told = {"file": path, "byte": f"0x{error.object[error.start]:02x}"}
         raise CatalogError(
-            f"{path} is not UTF-8 (byte 0x{error.object[error.start]:02x}); save it as UTF-8."
+            _("%(file)s is not UTF-8 (byte %(byte)s); save it as UTF-8.") % told
         ) from None
     except OSError as error:
-        raise CatalogError(f"{path} cannot be read: {error.strerror or error}.") from error
+        told = {"file": path, "reason": error.strerror or str(error)}
+        raise CatalogError(_("%(file)s cannot be read: %(reason)s.") % told) from error
 
 
 def rows_about(path: Path) -> int:

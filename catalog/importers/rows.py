@@ -1,11 +1,13 @@
 """The columns that a file may have, and what a reader hands on."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time
 from decimal import Decimal
 from pathlib import Path
+
+from django.utils.translation import gettext as _
 
 from catalog.errors import CatalogError
 
@@ -61,7 +63,19 @@ class BadRow:
 
     line: int  # of the file, the first is 1; in Parquet the row
     field: str  # '' = the row as a whole
-    reason: str
+    told: str  # why, in English, with %(name)s for each of the values
+    values: Mapping[str, object] | None = None
+
+    @property
+    def reason(self) -> str:
+        """Why, in English: for reports and logs."""
+        return self.told % self.values if self.values else self.told
+
+    @property
+    def words(self) -> str:
+        """Why, in the language of the page."""
+        words = _(self.told)
+        return words % self.values if self.values else words
 
 
 # line, the columns of the layout, the unknown columns as a JSON object; None = nothing there
@@ -70,19 +84,30 @@ Rows = Iterator[StagedRow | BadRow]
 
 
 def check_names(names: Names, columns: Sequence[str], path: Path) -> None:
-    """See that the columns that are renamed are there.
+    """See that the columns that are renamed are there. Errors: CatalogError."""
+    check_columns(names, columns, path)
 
-    Raises
-    ------
-    CatalogError
-        One isn't.
-    """
-    missing = [name for name in names if name not in columns]
+
+def check_columns(wanted: Iterable[str], columns: Sequence[str], path: Path) -> None:
+    """See that these columns are there. Errors: CatalogError."""
+    missing = [name for name in wanted if name not in columns]
     if missing:
+        told = {
+            "file": path,
+            "columns": _(" and no column ").join(missing),
+            "header": ", ".join(columns)[:200],
+        }
         raise CatalogError(
-            f"{path} has no column {' and no column '.join(missing)}; its header is"
-            f" {', '.join(columns)[:200]}."
+            _("%(file)s has no column %(columns)s; its header is %(header)s.") % told
         )
+
+
+def check_once(columns: Sequence[str], path: Path) -> None:
+    """See that no column comes twice. Errors: CatalogError."""
+    twice = sorted({name for name in columns if columns.count(name) > 1})
+    if twice:
+        told = {"file": path, "columns": ", ".join(twice)}
+        raise CatalogError(_("%(file)s has the column %(columns)s more than once.") % told)
 
 
 def as_text(value: object) -> str | None:

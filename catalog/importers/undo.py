@@ -10,6 +10,7 @@ from typing import Any
 
 from django.db import connection, models, transaction
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from catalog.errors import CatalogError, database_faults
 from catalog.importers.files import lock
@@ -75,18 +76,23 @@ def undo(number: int, who: str) -> Import:
         made = Import.objects.select_related("catalog").filter(pk=number).first()
         if made is None:
             raise CatalogError(
-                f"There is no import {number}; the dashboard's Data page lists them."
+                _("There is no import %(number)d; the dashboard's Data page lists them.")
+                % {"number": number}
             )
         lock(made.catalog)
         made = (
             Import.objects.select_for_update(of=("self",)).select_related("catalog").get(pk=number)
         )
         if made.undone_at:
-            raise CatalogError(f"Import {number} was undone already, on {made.undone_at:%Y-%m-%d}.")
+            told = {"number": number, "day": f"{made.undone_at:%Y-%m-%d}"}
+            raise CatalogError(_("Import %(number)d was undone already, on %(day)s.") % told)
         if not made.can_be_undone:
             raise CatalogError(
-                f"Import {number} is older than {KEEP_UNDO.days} days: what it changed is not known"
-                " any more."
+                _(
+                    "Import %(number)d is older than %(days)d days: what it changed is not known"
+                    " any more."
+                )
+                % {"number": number, "days": KEEP_UNDO.days}
             )
         made.undone = _take_back(made)
         made.undone_at, made.undone_by = timezone.now(), who

@@ -13,9 +13,10 @@ from itertools import islice
 from pathlib import Path
 
 from django.conf import settings
+from django.utils.translation import gettext as _
 
 from catalog.errors import CatalogError
-from catalog.importers.reading import READERS
+from catalog.importers.reading import READERS, wrong_ending
 
 KEEP_DAYS = 7  # an upload; a run that failed may be retried as long
 MOST_LISTED = 50
@@ -32,9 +33,7 @@ def keep(name: str, chunks: Iterable[bytes]) -> str:
     """
     plain = PLAIN_NAME.sub("_", Path(name).name)[-100:].lstrip(".") or "file"
     if Path(plain).suffix.lower() not in READERS:
-        raise CatalogError(
-            f"{plain} ends in none of {', '.join(READERS)}; the ending says how to read it."
-        )
+        raise wrong_ending(plain)
     token = secrets.token_hex(8)
     folder = Path(settings.UPLOAD_DIR) / token
     try:
@@ -44,7 +43,8 @@ def keep(name: str, chunks: Iterable[bytes]) -> str:
                 file.write(chunk)
     except OSError as error:
         shutil.rmtree(folder, ignore_errors=True)
-        raise CatalogError(f"{plain} could not be stored: {error.strerror or error}.") from error
+        told = {"file": plain, "reason": error.strerror or error}
+        raise CatalogError(_("%(file)s could not be stored: %(reason)s.") % told) from error
     return f"upload/{token}/{plain}"
 
 
@@ -56,17 +56,22 @@ def find(source: str) -> Path:
     CatalogError
         There is none, any more, or it lies outside of the folders.
     """
-    place, _, rest = source.partition("/")
+    place, _slash, rest = source.partition("/")
     roots = {"upload": settings.UPLOAD_DIR, "folder": settings.IMPORT_DIR}
     if place not in roots or not rest or "\0" in rest:
-        raise CatalogError("Choose a file: upload one, or name one in the import folder.")
+        raise CatalogError(_("Choose a file: upload one, or name one in the import folder."))
     root = Path(roots[place]).resolve()
     path = (root / rest).resolve()
     if not path.is_relative_to(root):
-        raise CatalogError(f"Only files below {root} can be imported from the server.")
+        told = {"folder": str(root)}
+        raise CatalogError(_("Only files below %(folder)s can be imported from the server.") % told)
     if not path.is_file():
-        gone = f"; uploads are kept for {KEEP_DAYS} days" if place == "upload" else f" in {root}"
-        raise CatalogError(f"There is no file {Path(rest).name}{gone}.")
+        named = {"file": Path(rest).name, "days": KEEP_DAYS, "folder": root}
+        if place == "upload":
+            gone = _("There is no file %(file)s; uploads are kept for %(days)d days.")
+        else:
+            gone = _("There is no file %(file)s in %(folder)s.")
+        raise CatalogError(gone % named)
     return path
 
 

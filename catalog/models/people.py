@@ -6,6 +6,7 @@ from django.contrib.auth.models import AbstractUser
 from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from catalog.models.catalogs import Catalog
 
@@ -13,9 +14,15 @@ from catalog.models.catalogs import Catalog
 class Role(models.TextChoices):
     """What a member of staff may do on the dashboard, from the least to the most."""
 
-    VIEWER = "viewer"  # sees everything, changes nothing
-    OPERATOR = "operator"  # runs, imports, promotes where the gate is green, rolls back
-    ADMIN = "admin"  # forces, deletes, edits rules, weights and schedules, gives roles
+    VIEWER = "viewer", gettext_noop("Viewer")  # sees everything, changes nothing
+    OPERATOR = (
+        "operator",
+        gettext_noop("Operator"),
+    )  # runs, imports, promotes where the gate is green, rolls back
+    ADMIN = (
+        "admin",
+        gettext_noop("Admin"),
+    )  # forces, deletes, edits rules, weights and schedules, gives roles
 
     def includes(self, other: "Role") -> bool:
         """Whether this role may do what the other one may."""

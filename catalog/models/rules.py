@@ -6,6 +6,8 @@ from typing import ClassVar
 from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Now
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from catalog.models.catalogs import Catalog
 from catalog.models.items import Item
@@ -26,10 +28,10 @@ class Rule(models.Model):
     """
 
     class Kind(models.TextChoices):
-        PIN = "pin"  # an item at a place
-        BOOST = "boost"  # scores × factor > 1
-        BURY = "bury"  # scores × factor < 1; 0 = behind everything else
-        EXCLUDE = "exclude"  # never shown
+        PIN = "pin", gettext_noop("Pin")  # an item at a place
+        BOOST = "boost", gettext_noop("Boost")  # scores × factor > 1
+        BURY = "bury", gettext_noop("Bury")  # scores × factor < 1; 0 = behind everything else
+        EXCLUDE = "exclude", gettext_noop("Exclude")  # never shown
 
     catalog = models.ForeignKey(Catalog, on_delete=models.CASCADE, related_name="rules")
     kind = models.CharField(max_length=8, choices=Kind)
@@ -68,11 +70,15 @@ class Rule(models.Model):
         ]
 
     def __str__(self) -> str:
-        where = f" on {self.surface}" if self.surface else ""
         if self.kind == self.Kind.PIN and self.item is not None:
-            return f"pin {self.item.external_id} at place {(self.position or 0) + 1}{where}"
-        factor = "" if self.factor is None else f" × {self.factor:g}"
-        return f"{self.kind} {self.filter}{factor}{where}"
+            told = {"item": self.item.external_id, "place": (self.position or 0) + 1}
+            what = _("pin %(item)s at place %(place)d") % told
+        else:
+            factor = "" if self.factor is None else f" × {self.factor:g}"
+            what = f"{_(self.get_kind_display()).lower()} {self.filter}{factor}"
+        if not self.surface:
+            return what
+        return _("%(rule)s on %(surface)s") % {"rule": what, "surface": self.surface}
 
     def state_at(self, moment: datetime) -> str:
         """off, coming, over, or on."""

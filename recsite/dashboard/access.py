@@ -17,6 +17,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.utils.cache import add_never_cache_headers
+from django.utils.translation import gettext_noop
 
 from catalog import roles
 from catalog.actor import acting_as
@@ -27,11 +28,11 @@ View = Callable[Concatenate[HttpRequest, P], HttpResponseBase]
 
 READS = {"GET", "HEAD", "OPTIONS"}
 MAY: dict[Role, str] = {  # what each role is for, in words
-    Role.VIEWER: "see everything and change nothing",
-    Role.OPERATOR: (
+    Role.VIEWER: gettext_noop("see everything and change nothing"),
+    Role.OPERATOR: gettext_noop(
         "start, cancel and retry runs, import, promote where the gate is green, and roll back"
     ),
-    Role.ADMIN: (
+    Role.ADMIN: gettext_noop(
         "force a promotion, delete, change rules, weights and schedules, and give roles, beside all"
         " that an operator may"
     ),

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from django.db import connection
 from django.utils import timezone
+from django.utils.translation import gettext_noop
 
 from catalog.models import Catalog, InteractionType
 from recsite.dashboard.charts import Bar, bars
@@ -16,8 +17,10 @@ HOURS = 48
 HOUR = timedelta(hours=1)
 DAY_HOURS = 24
 FRESH_FOR = 10.0  # seconds; two days of a busy site are millions of rows
-GOALS = {"article": ("read", "Read something")}  # item kind → what a visit is for, and its words
-USUAL_GOAL = (InteractionType.PURCHASE.value, "Bought something")
+GOALS = {
+    "article": ("read", gettext_noop("Read something"))
+}  # item kind → what a visit is for, and its words
+USUAL_GOAL = (InteractionType.PURCHASE.value, gettext_noop("Bought something"))
 
 INTERACTIONS_SQL = """
 SELECT catalog_id, date_trunc('hour', "timestamp", 'UTC') AS hour, count(*)

@@ -5,6 +5,8 @@ from datetime import datetime, timedelta
 
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from catalog.models import Catalog, LoadState
 from ranking.bundle import bundle_exists
@@ -14,7 +16,6 @@ from training.models import ModelVersion, RunState, TrainingRun
 
 STUCK_AFTER = timedelta(minutes=5)  # a load that has not moved
 STALE_AFTER = timedelta(days=7)  # a live model
-STANDS = {RunState.QUEUED: "waits", RunState.PAUSED: "is paused"}
 
 
 @dataclass(frozen=True)
@@ -25,22 +26,27 @@ class Concern:
     url: str = ""  # where the cure is
     cure: str = ""  # words of the link
     command: str = ""  # the same from a terminal
+    stored: str = ""  # what a row says of it, which goes after the text, in English
 
 
 def of_services(parts: dict[str, Part], waiting: int) -> list[Concern]:
     """Broker and workers, and the runs that wait for them."""
     if not parts["broker"].ready:
-        fault, command = f"{parts['broker'].detail} Start it, or correct CELERY_BROKER_URL.", ""
+        told = {"fault": parts["broker"].detail}
+        fault = _("%(fault)s Start it, or correct CELERY_BROKER_URL.") % told
+        command = ""
     elif not parts["worker"].ready:
         fault = parts["worker"].detail
         command = "celery -A recsite.celery worker --queues training,fast"
     else:
         return []
     if not waiting:
-        return [Concern(fault, reverse("dashboard:services"), "Workers and services", command)]
-    waits = f"{waiting} run{'s wait' if waiting != 1 else ' waits'}."
+        return [Concern(fault, reverse("dashboard:services"), _("Workers and services"), command)]
+    waits = ngettext(
+        "%(fault)s %(number)d run waits.", "%(fault)s %(number)d runs wait.", waiting
+    ) % {"fault": fault, "number": waiting}
     queued = f"{reverse('dashboard:runs')}?state=queued"
-    return [Concern(f"{fault} {waits}", queued, "What waits", command)]
+    return [Concern(waits, queued, _("What waits"), command)]
 
 
 def of_catalog(
@@ -69,9 +75,9 @@ def of_catalog(
     if not health.items:
         return [
             Concern(
-                f"{health.name} holds no items.",
+                _("%(name)s holds no items.") % {"name": health.name},
                 f"{reverse('dashboard:overview')}#{health.slug}",
-                "Its panel",
+                _("Its panel"),
                 f"manage.py import_data {health.slug} --items FILE",
             )
         ]
@@ -94,9 +100,10 @@ def of_loads() -> list[Concern]:
     ).select_related("catalog")
     return [
         Concern(
-            f"Loading {load.stage} of {load.catalog.name} stopped at {load.done:,}.",
+            _("Loading %(stage)s of %(name)s stopped at %(done)s.")
+            % {"stage": _(load.stage), "name": load.catalog.name, "done": f"{load.done:,}"},
             f"{reverse('dashboard:overview')}#{load.catalog.slug}",
-            "How far it is",
+            _("How far it is"),
             f"manage.py load_demo {load.catalog.slug}",
         )
         for load in stuck
@@ -107,10 +114,11 @@ def of_rollouts(catalogs: list[Catalog]) -> list[Concern]:
     """Roll-outs that were stopped by themselves, until somebody names or rolls out another."""
     return [
         Concern(
-            f"The roll-out of a model of {catalog.name} was stopped. {catalog.challenger_fault}",
+            _("The roll-out of a model of %(name)s was stopped.") % {"name": catalog.name},
             reverse("dashboard:model", args=[catalog.slug, catalog.challenger_bundle]),
-            "Look at it",
+            _("Look at it"),
             f"manage.py rollout {catalog.slug}",
+            catalog.challenger_fault,
         )
         for catalog in catalogs
         if catalog.challenger_fault
@@ -120,12 +128,15 @@ def of_rollouts(catalogs: list[Catalog]) -> list[Concern]:
 def _failed_run(health: CatalogHealth, last: dict[str, TrainingRun]) -> Concern | None:
     for run in last.values():
         if run.state == RunState.FAILED:
-            by = ", started by its schedule," if run.schedule_id else ""
+            told = {"kind": _(run.get_kind_display()).lower(), "name": health.name}
             return Concern(
-                f"The last {run.kind} run of {health.name}{by} failed: {run.error}",
+                _("The last %(kind)s run of %(name)s, started by its schedule, failed:") % told
+                if run.schedule_id
+                else _("The last %(kind)s run of %(name)s failed:") % told,
                 reverse("dashboard:run", args=[run.pk]),
-                "Look and retry",
+                _("Look and retry"),
                 f"manage.py retry_run {run.pk}",
+                run.error,
             )
     return None
 
@@ -135,17 +146,22 @@ def _missing_vectors(health: CatalogHealth, last: dict[str, TrainingRun]) -> Con
     run = last.get(TrainingRun.Kind.ENCODE)
     if missing <= 0 or (run and run.state == RunState.FAILED):
         return None
-    words = f"{missing:,} {'item' if missing == 1 else 'items'} of {health.name} without a vector"
+    words = ngettext(
+        "%(number)s item of %(name)s without a vector",
+        "%(number)s items of %(name)s without a vector",
+        missing,
+    ) % {"number": f"{missing:,}", "name": health.name}
     if run and not run.is_over:
+        paused, goes_on = _("%(words)s; the run for it is paused."), _("%(words)s; a run is at it.")
         return Concern(
-            f"{words}; {'the run for it is paused' if _is_paused(run) else 'a run is at it'}.",
+            (paused if _is_paused(run) else goes_on) % {"words": words},
             reverse("dashboard:run", args=[run.pk]),
-            "Look and resume" if _is_paused(run) else "Watch it",
+            _("Look and resume") if _is_paused(run) else _("Watch it"),
         )
     return Concern(
-        f"{words}.",
+        _("%(words)s.") % {"words": words},
         f"{reverse('dashboard:overview')}#{health.slug}",
-        "Refresh embeddings",
+        _("Refresh embeddings"),
         f"manage.py refresh_embeddings {health.slug}",
     )
 
@@ -154,11 +170,12 @@ def _live_model(
     health: CatalogHealth, last: dict[str, TrainingRun], newest: ModelVersion | None
 ) -> Concern | None:
     models = reverse("dashboard:catalog-models", args=[health.slug])
+    told = {"name": health.name}
     if health.bundle_id and not bundle_exists(health.bundle_id):
         return Concern(
-            f"The live model of {health.name} has lost its files; pages answer without it.",
+            _("The live model of %(name)s has lost its files; pages answer without it.") % told,
             models,
-            "Roll back or promote another",
+            _("Roll back or promote another"),
             f"manage.py rollback {health.slug} --reason …",
         )
     if health.bundle_id:
@@ -166,17 +183,16 @@ def _live_model(
     run = last.get(TrainingRun.Kind.TRAIN)
     if run and not run.is_over:
         return Concern(
-            f"{health.name} has no live model yet; a training "
-            f"{STANDS.get(RunState(run.state), 'goes on')}.",
+            _training_to_come(run) % told,
             reverse("dashboard:run", args=[run.pk]),
-            "Look and resume" if _is_paused(run) else "Watch it",
+            _("Look and resume") if _is_paused(run) else _("Watch it"),
         )
     if newest:
-        return Concern(f"No model of {health.name} is live.", models, "Promote one")
+        return Concern(_("No model of %(name)s is live.") % told, models, _("Promote one"))
     return Concern(
-        f"{health.name} has no model yet; encoder and popularity answer.",
+        _("%(name)s has no model yet; encoder and popularity answer.") % told,
         f"{reverse('dashboard:overview')}#{health.slug}",
-        "Train now",
+        _("Train now"),
         f"manage.py train {health.slug}",
     )
 
@@ -190,22 +206,32 @@ def _newer_model(
         red = [check for check in gate(newest, live, check_files=False) if check.ok is False]
         page = reverse("dashboard:promote", args=[health.slug, newest.bundle_id])
         if red:
-            reasons = " ".join(check.reason for check in red)
-            blocked = f"The gate blocks a newer model of {health.name}: {reasons}"
-            return Concern(blocked, page, "Look at its figures")
+            told = {"name": health.name, "reasons": " ".join(check.reason for check in red)}
+            blocked = _("The gate blocks a newer model of %(name)s: %(reasons)s") % told
+            return Concern(blocked, page, _("Look at its figures"))
         return Concern(
-            f"A model of {health.name} newer than the live one waits for a decision.",
+            _("A model of %(name)s newer than the live one waits for a decision.")
+            % {"name": health.name},
             page,
-            "Compare and promote",
+            _("Compare and promote"),
         )
     if _is_stale((live or newest).created_at):
         return Concern(
-            f"The live model of {health.name} is older than a week.",
+            _("The live model of %(name)s is older than a week.") % {"name": health.name},
             f"{reverse('dashboard:overview')}#{health.slug}",
-            "Train now",
+            _("Train now"),
             f"manage.py train {health.slug}",
         )
     return None
+
+
+def _training_to_come(run: TrainingRun) -> str:
+    """What stands where no model is live yet, for the name of a catalog."""
+    if run.state == RunState.QUEUED:
+        return _("%(name)s has no live model yet; a training waits.")
+    if _is_paused(run):
+        return _("%(name)s has no live model yet; a training is paused.")
+    return _("%(name)s has no live model yet; a training goes on.")
 
 
 def _is_paused(run: TrainingRun) -> bool:

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from django.template.defaultfilters import filesizeformat
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from catalog.models import Catalog
 from recsite.dashboard.activity import Activity
@@ -23,12 +24,16 @@ def of_disk(room: Room) -> list[Concern]:
     """Room for the next training."""
     if not room.is_nearly_full:
         return []
-    left = f"{filesizeformat(room.free)} of {filesizeformat(room.total)} are free"
+    told = {"free": filesizeformat(room.free), "total": filesizeformat(room.total)}
     return [
         Concern(
-            f"The disk is nearly full: {left}, and a training may run out of room.",
+            _(
+                "The disk is nearly full: %(free)s of %(total)s are free, and a training may run"
+                " out of room."
+            )
+            % told,
             reverse("dashboard:services"),
-            "What takes the room",
+            _("What takes the room"),
         )
     ]
 
@@ -39,9 +44,12 @@ def of_schedules(looked: datetime | None) -> list[Concern]:
         return []
     return [
         Concern(
-            "Nobody looks at the schedules: scheduler or worker is away, and nothing will start.",
+            _(
+                "Nobody looks at the schedules: scheduler or worker is away, and nothing will"
+                " start."
+            ),
             reverse("dashboard:schedules"),
-            "Schedules",
+            _("Schedules"),
             "celery -A recsite.celery beat",
         )
     ]
@@ -53,29 +61,48 @@ def of_traffic(catalog: Catalog, activity: Activity, speed: Speed | None) -> lis
     if speed is not None and speed.is_slow:
         concerns.append(
             Concern(
-                f"Answers of {catalog.name} are slow: one in twenty takes longer than"
-                f" {speed.p95:,.0f} ms, and {SPEED_BOUND:.0f} ms is the bound.",
+                _(
+                    "Answers of %(name)s are slow: one in twenty takes longer than %(p95)s ms, and"
+                    " %(bound)s ms is the bound."
+                )
+                % {
+                    "name": catalog.name,
+                    "p95": f"{speed.p95:,.0f}",
+                    "bound": f"{SPEED_BOUND:.0f}",
+                },
                 reverse("dashboard:latency", args=[catalog.slug]),
-                "Where the time goes",
+                _("Where the time goes"),
             )
         )
     now, before = activity.shown.ctr, activity.before.ctr
     if now.fell_from(before):
         concerns.append(
             Concern(
-                f"Fewer slates of {catalog.name} are clicked: {now.value:.1%} of {now.of:,} in"
-                f" view, {before.value:.1%} of {before.of:,} the day before.",
+                _(
+                    "Fewer slates of %(name)s are clicked: %(share)s of %(slates)s in view,"
+                    " %(share_before)s of %(slates_before)s the day before."
+                )
+                % {
+                    "name": catalog.name,
+                    "share": f"{now.value:.1%}",
+                    "slates": f"{now.of:,}",
+                    "share_before": f"{before.value:.1%}",
+                    "slates_before": f"{before.of:,}",
+                },
                 reverse("dashboard:drift", args=[catalog.slug]),
-                "What has changed",
+                _("What has changed"),
             )
         )
     if activity.shown.on_pages >= LEAST_SLATES and not activity.shown.impressions:
         concerns.append(
             Concern(
-                f"No impressions of {catalog.name} come in: {activity.shown.on_pages:,} slates were"
-                " shown in a day, and no browser reported one as seen to /feedback/impressions.",
+                _(
+                    "No impressions of %(name)s come in: %(slates)s slates were shown in a day, and"
+                    " no browser reported one as seen to /feedback/impressions."
+                )
+                % {"name": catalog.name, "slates": f"{activity.shown.on_pages:,}"},
                 reverse("home"),
-                "Open the site, with the browser's console",
+                _("Open the site, with the browser's console"),
             )
         )
     return concerns
@@ -88,15 +115,16 @@ def of_drift(catalog: Catalog, report: DriftReport | None) -> list[Concern]:
     if timezone.now().date() - report.day > DRIFT_IS_NEWS:
         return []
     moved = [
-        title.lower()
+        _(title).lower()
         for name, title in TITLES.items()
         if report.measures.get(name, {}).get("level") == DriftLevel.ALERT
     ]
     return [
         Concern(
-            f"{catalog.name} has drifted from what its model learned: {', '.join(moved)}.",
+            _("%(name)s has drifted from what its model learned: %(measures)s.")
+            % {"name": catalog.name, "measures": _(", ").join(moved)},
             f"{reverse('dashboard:drift', args=[catalog.slug])}?day={report.day}",
-            "What has moved",
+            _("What has moved"),
             f"manage.py train {catalog.slug}",
         )
     ]

@@ -4,6 +4,7 @@ from django import forms
 from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse, QueryDict, StreamingHttpResponse
 from django.shortcuts import render
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET
 
 from catalog.models import AuditEntry, AuditEntryQuerySet, Catalog, Role
@@ -38,7 +39,7 @@ def page(request: HttpRequest) -> HttpResponse:
         "page_range": found.paginator.get_elided_page_range(found.number),
         "query": f"{query.urlencode()}&" if query else "",
         "chosen": {name: request.GET.get(name, "") for name in wanted.fields},
-        "fault": "" if wanted.is_valid() else "Write days like 2026-01-31.",
+        "fault": "" if wanted.is_valid() else _("Write days like 2026-01-31."),
         "who": AuditEntry.objects.known("who"),
         "kinds": AuditEntry.objects.known("kind"),
         "catalogs": Catalog.objects.order_by("slug").values_list("slug", flat=True),
@@ -53,7 +54,7 @@ def download(request: HttpRequest) -> StreamingHttpResponse | HttpResponse:
     """The same entries, all of them, as CSV."""
     wanted = AuditFilter(request.GET)
     if not wanted.is_valid():
-        return HttpResponse("Write days like 2026-01-31.", status=422, content_type="text/plain")
+        return HttpResponse(_("Write days like 2026-01-31."), status=422, content_type="text/plain")
     return csv_file("audit.csv", audit_file.COLUMNS, audit_file.rows(_matching(wanted)))
 
 

@@ -6,6 +6,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 
+from django.template.defaultfilters import date as date_words
+from django.utils.translation import gettext as _
+
 from training.plots import Tick, round_ticks
 
 WIDTH, HEIGHT = 360, 190  # units of the viewBox; about CSS pixels on a phone
@@ -109,7 +112,7 @@ def curves_by_day(title: str, curves: dict[str, Sequence[tuple[date, float]]]) -
     drawn = _chart(title, by_number)
     days = sorted(day for points in curves.values() for day, _ in points)
     ticks = [
-        replace(tick, text=f"{day.day} {day:%b}")
+        replace(tick, text=date_words(day, _("j M")))
         for tick, day in zip(drawn.x_ticks, (days[0], days[-1]), strict=False)
     ]
     dated = [replace(curve, steps=list(curves[curve.name])) for curve in drawn.curves]

@@ -7,6 +7,7 @@ from django.contrib import messages
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST
 
 from catalog.dials import (
@@ -22,7 +23,7 @@ from catalog.dials import (
     with_settings,
 )
 from catalog.errors import CatalogError
-from catalog.models import Catalog, Role
+from catalog.models import Catalog, InteractionType, Role
 from recsite.dashboard import previews
 from recsite.dashboard.access import locked_catalog, needs, staff_user
 from training.dial_costs import WHAT, Cost, costs_of, last_measurement
@@ -38,7 +39,8 @@ class Slider:
     """One number on the page."""
 
     name: str
-    words: str
+    label: str  # the name on the page
+    words: str  # what it does
     low: float
     high: float
     step: float
@@ -55,7 +57,7 @@ class Slider:
 class CostTable:
     """What the settings of one dial cost."""
 
-    name: str
+    label: str
     rows: list[tuple[Cost, float, bool]]  # with the difference in nDCG, and whether it stands so
 
 
@@ -102,8 +104,11 @@ def _sliders(
         moved = {one.name: one.value for one in sliders if one.is_moved}
         if request.method == "POST":
             save(catalog, moved)
-            told = ", ".join(f"{name} {value:g}" for name, value in moved.items())
-            messages.success(request, f"Saved: {told}." if told else "Nothing was changed.")
+            told = _(", ").join(
+                f"{_(one.label).lower()} {one.value:g}" for one in sliders if one.is_moved
+            )
+            saved = _("Saved: %(settings)s.") % {"settings": told}
+            messages.success(request, saved if told else _("Nothing was changed."))
             return redirect(f"dashboard:{part}", slug)
         if moved:
             chosen = (moved, {}) if part == "weights" else ({}, moved)
@@ -138,7 +143,8 @@ def _weight_sliders(catalog: Catalog, data: QueryDict) -> list[Slider]:
     return [
         Slider(
             name,
-            name,
+            InteractionType(name).label,
+            "",
             -HEAVIEST if name == NEGATIVE else 0.0,
             -FINEST if name == NEGATIVE else HEAVIEST,
             FINEST,
@@ -154,7 +160,7 @@ def _dial_sliders(catalog: Catalog, data: QueryDict) -> list[Slider]:
     values = _numbers(data, now)
     check_dials(values)
     return [
-        Slider(name, one.words, one.low, one.high, one.step, now[name], values[name])
+        Slider(name, one.label, one.words, one.low, one.high, one.step, now[name], values[name])
         for name, one in DIALS.items()
     ]
 
@@ -167,7 +173,9 @@ def _numbers(data: QueryDict, now: Mapping[str, float]) -> dict[str, float]:
             try:
                 found[name] = float(str(data[name]))
             except ValueError:
-                raise CatalogError(f"{name} must be a number, such as 0.5.") from None
+                label = DIALS[name].label if name in DIALS else InteractionType(name).label
+                told = {"name": _(label).lower()}
+                raise CatalogError(_("%(name)s must be a number, such as 0.5.") % told) from None
     return found
 
 
@@ -187,13 +195,12 @@ def _with(query: QueryDict, **changes: str) -> str:
 def _costs(catalog: Catalog) -> dict[str, object]:
     """What was measured last, beside how the dials stand now."""
     run, now = last_measurement(catalog), dials_of(catalog)
-    tables = []
+    tables = {}
     for name, costs in (costs_of(run) if run else {}).items():
         base = min(costs, key=lambda cost: (cost.margin, abs(cost.setting - now[name])))
         rows = [
             (cost, cost.ndcg - base.ndcg, abs(cost.setting - now[name]) < FINEST / 2)
             for cost in costs
         ]
-        tables.append(CostTable(name, rows))
-    order = list(DIALS)
-    return {"measured": run, "costs": sorted(tables, key=lambda table: order.index(table.name))}
+        tables[name] = CostTable(DIALS[name].label, rows)
+    return {"measured": run, "costs": [tables[name] for name in DIALS if name in tables]}

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from django.conf import settings
+from django.utils.translation import gettext_noop
 
 from recsite.fresh import Fresh
 
@@ -52,11 +53,11 @@ def room() -> Room:
 def look() -> Disk:
     """Add up the files of each folder; one that is not there yet is empty."""
     places = {
-        "Bundles": settings.BUNDLE_DIR,
-        "Snapshots": settings.SNAPSHOT_DIR,
-        "Encoders": settings.ENCODER_DIR,
-        "Runs": settings.RUN_DIR,
-        "Import reports": settings.IMPORT_REPORT_DIR,
+        gettext_noop("Bundles"): settings.BUNDLE_DIR,
+        gettext_noop("Snapshots"): settings.SNAPSHOT_DIR,
+        gettext_noop("Encoders"): settings.ENCODER_DIR,
+        gettext_noop("Runs"): settings.RUN_DIR,
+        gettext_noop("Import reports"): settings.IMPORT_REPORT_DIR,
     }
     left = room()
     folders = [_folder(name, Path(path)) for name, path in places.items()]

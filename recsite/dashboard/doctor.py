@@ -8,6 +8,8 @@ from django.db.models import Count
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 from django.views.decorators.http import require_GET
 
 from catalog.figures import BUCKETS
@@ -15,21 +17,28 @@ from catalog.models import Catalog, Role
 from recsite.dashboard.access import needs
 from recsite.dashboard.charts import Chart, curves_by_day
 from recsite.fresh import Fresh
-from training.doctor import Diagnosis, examine
+from training.doctor import Diagnosis, Look, diagnose, look_at
 from training.findings import Finding
 
 FRESH_FOR = 180.0  # seconds; the figures take seconds where there is much, and change slowly
 
-_looks: dict[int, Fresh[Diagnosis]] = {}  # catalog id → the last look in this process
+PAGES = {  # a finding's page → what its link is called
+    "imports": gettext_noop("Imports"),
+    "schedules": gettext_noop("Schedules"),
+    "audit": gettext_noop("Audit"),
+}
+
+_looks: dict[int, Fresh[Look]] = {}  # catalog id → the last look in this process
 _lock = Lock()
 
 
 @dataclass(frozen=True)
 class Line:
-    """A finding, with the address of its cure."""
+    """A finding, with the address of its cure and what the link is called."""
 
     finding: Finding
     url: str
+    words: str
 
 
 @needs(Role.VIEWER)
@@ -68,12 +77,15 @@ def forget() -> None:
 
 def _found(catalog: Catalog) -> dict[str, object]:
     with _lock:
-        look = _looks.setdefault(catalog.pk, Fresh(partial(examine, catalog), FRESH_FOR))
-    diagnosis = look.now()
+        look = _looks.setdefault(catalog.pk, Fresh(partial(look_at, catalog), FRESH_FOR))
+    diagnosis = diagnose(catalog, look.now())  # in words of whoever asks
     lengths = zip(BUCKETS, (*BUCKETS[1:], None), strict=True)
     return {
         "diagnosis": diagnosis,
-        "lines": [Line(one, _address(one.page, catalog.slug)) for one in diagnosis.findings],
+        "lines": [
+            Line(one, _address(one.page, catalog.slug), _(PAGES[one.page]) if one.page else "")
+            for one in diagnosis.findings
+        ],
         "charts": _charts(diagnosis),
         "histories": [
             (_words(low, high), diagnosis.figures.histories[low]) for low, high in lengths
@@ -86,15 +98,17 @@ def _charts(diagnosis: Diagnosis) -> list[Chart]:
     """Volumes by day; a chart of nothing is left out."""
     days = diagnosis.figures.days
     whole = {
-        "Interactions a day": {
-            "all": [(day.day, float(day.interactions)) for day in days],
-            "suspected": [(day.day, float(day.suspected)) for day in days],
+        _("Interactions a day"): {
+            _("all"): [(day.day, float(day.interactions)) for day in days],
+            _("suspected"): [(day.day, float(day.suspected)) for day in days],
         },
-        "Slates a day": {
-            "shown": [(day.day, float(day.slates)) for day in days],
-            "not seen": [(day.day, float(day.slates_ignored)) for day in days],
+        _("Slates a day"): {
+            _("shown"): [(day.day, float(day.slates)) for day in days],
+            _("not seen"): [(day.day, float(day.slates_ignored)) for day in days],
         },
-        "Impressions a day": {"items in view": [(day.day, float(day.impressions)) for day in days]},
+        _("Impressions a day"): {
+            _("items in view"): [(day.day, float(day.impressions)) for day in days]
+        },
     }
     return [
         curves_by_day(title, dict(curves))
@@ -106,7 +120,7 @@ def _charts(diagnosis: Diagnosis) -> list[Chart]:
 def _words(low: int, high: int | None) -> str:
     """A bucket of history lengths: 0, 1 – 4, 20 and more."""
     if high is None:
-        return f"{low} and more"
+        return _("%(number)d and more") % {"number": low}
     return str(low) if high == low + 1 else f"{low} – {high - 1}"
 
 

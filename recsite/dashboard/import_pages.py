@@ -11,6 +11,7 @@ from django.core.paginator import Paginator
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods
 
 from catalog.errors import CatalogError
@@ -50,11 +51,11 @@ class FileForm(forms.Form):
             There is no file, or none that can be read.
         """
         if not self.is_valid():
-            raise CatalogError("Choose what the file holds, and a file.")
+            raise CatalogError(_("Choose what the file holds, and a file."))
         uploaded, path = self.cleaned_data["file"], self.cleaned_data["path"].strip()
         if uploaded:
             if uploaded.size == 0:
-                raise CatalogError(f"{uploaded.name} is empty.")
+                raise CatalogError(_("%(file)s is empty.") % {"file": uploaded.name})
             return uploads.keep(uploaded.name, uploaded.chunks())
         source = f"folder/{path}" if path else ""
         uploads.find(source)
@@ -81,11 +82,7 @@ def page(request: HttpRequest, slug: str) -> HttpResponse:
         form = FileForm(request.POST, request.FILES)
         try:
             if exceeds_limit(request):
-                raise CatalogError(
-                    f"The file is larger than {settings.UPLOAD_MAX_MB} MB. Copy it to"
-                    f" {settings.IMPORT_DIR} on the server and name it here, or use"
-                    " manage.py import_data."
-                )
+                raise CatalogError(_too_large())
             source = form.source()
         except CatalogError as error:
             fault = str(error)
@@ -184,7 +181,7 @@ def undo_page(request: HttpRequest, slug: str, number: int) -> HttpResponse:
             fault = str(error)
         else:
             doctor.forget()
-            messages.success(request, f"Import {made.pk} is undone.")
+            messages.success(request, _("Import %(number)d is undone.") % {"number": made.pk})
             return redirect("dashboard:imports", slug)
     context = {
         "tab": "data",
@@ -205,6 +202,18 @@ def report(request: HttpRequest, slug: str, name: str) -> FileResponse:
     if not (name.startswith(f"{slug}-") and path.suffix == ".csv" and path.is_file()):
         raise Http404
     return FileResponse(path.open("rb"), as_attachment=True, filename=path.name)
+
+
+def _too_large() -> str:
+    """What to do with a file that no upload takes."""
+    told = {"limit": settings.UPLOAD_MAX_MB, "folder": settings.IMPORT_DIR}
+    return (
+        _(
+            "The file is larger than %(limit)d MB. Copy it to %(folder)s on the server and name it"
+            " here, or use manage.py import_data."
+        )
+        % told
+    )
 
 
 def _address(slug: str, source: str, kind: str) -> str:
@@ -239,7 +248,8 @@ def _check(names: dict[str, str], columns: list[str], layout: Layout) -> None:
     named = [names.get(column, column) for column in columns]
     missing = [name for name in layout.required if name not in named]
     if missing:
-        raise CatalogError(f"No column is {' and none is '.join(missing)}; choose which one it is.")
+        told = {"columns": _(" and none is ").join(missing)}
+        raise CatalogError(_("No column is %(columns)s; choose which one it is.") % told)
 
 
 def _columns(

@@ -4,11 +4,12 @@ from django import forms
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
 from catalog import roles
 from catalog.errors import CatalogError
-from catalog.models import Role
+from catalog.models import Role, User
 from recsite.dashboard.access import MAY, needs, staff_user
 
 
@@ -16,7 +17,7 @@ class RoleForm(forms.Form):
     """Whose role, and which."""
 
     username = forms.CharField(max_length=150, strip=True)
-    role = forms.ChoiceField(choices=[*Role.choices, (roles.NONE, "No role")])
+    role = forms.ChoiceField(choices=[*Role.choices, (roles.NONE, roles.NONE)])
 
 
 @needs(Role.ADMIN)
@@ -32,12 +33,11 @@ def page(request: HttpRequest) -> HttpResponse:
             except CatalogError as refused:
                 fault = str(refused)
             else:
-                now = person.staff_role.label.lower() if person.staff_role else "without a role"
-                messages.success(request, f"{person.username} is {now} now.")
+                messages.success(request, _told(person))
                 me = person.pk == staff_user(request).pk
                 return redirect("dashboard:overview" if me else "dashboard:people")
         else:
-            fault = "Say whose role it is, and choose one from the list."
+            fault = _("Say whose role it is, and choose one from the list.")
     context = {
         "tab": "people",
         "staff": roles.staff(),
@@ -47,3 +47,11 @@ def page(request: HttpRequest) -> HttpResponse:
         "chosen": request.POST.get("role", ""),
     }
     return render(request, "dashboard/people.html", context, status=422 if fault else 200)
+
+
+def _told(person: User) -> str:
+    """What somebody is now."""
+    if person.staff_role is None:
+        return _("%(name)s is without a role now.") % {"name": person.username}
+    told = {"name": person.username, "role": _(person.staff_role.label).lower()}
+    return _("%(name)s is %(role)s now.") % told

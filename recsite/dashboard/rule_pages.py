@@ -9,6 +9,8 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 from django.views.decorators.http import require_GET, require_POST
 
 from catalog import rules
@@ -21,6 +23,19 @@ from recsite.dashboard.access import needs
 
 EXAMPLES = 5  # titles of items that a filter means
 NEWEST = 200  # slates that are looked through for names of surfaces
+
+
+FIELDS = {  # of the form → how a fault names them
+    "kind": gettext_noop("Kind"),
+    "filter": gettext_noop("Filter"),
+    "item": gettext_noop("Item"),
+    "place": gettext_noop("Place"),
+    "factor": gettext_noop("Factor"),
+    "surface": gettext_noop("Surface"),
+    "starts_at": gettext_noop("Starts at"),
+    "ends_at": gettext_noop("Ends at"),
+    "note": gettext_noop("Note"),
+}
 
 
 class RuleForm(forms.Form):
@@ -46,7 +61,8 @@ class RuleForm(forms.Form):
         """
         if not self.is_valid():
             name = next(iter(self.errors))
-            raise CatalogError(f"{name.replace('_', ' ').capitalize()}: {self.errors[name][0]}")
+            fault = {"field": _(FIELDS[name]), "fault": self.errors[name][0]}
+            raise CatalogError(_("%(field)s: %(fault)s") % fault)
         told = self.cleaned_data
         is_pin = told["kind"] == Rule.Kind.PIN
         return rules.add_rule(
@@ -98,7 +114,7 @@ def add(request: HttpRequest, slug: str) -> HttpResponse:
         rule = RuleForm(request.POST).save(catalog)
     except CatalogError as fault:
         return _page(request, catalog, str(fault))
-    messages.success(request, f"Added: {rule}. It holds within seconds.")
+    messages.success(request, _("Added: %(rule)s. It holds within seconds.") % {"rule": rule})
     return redirect("dashboard:rules", slug)
 
 
@@ -130,7 +146,8 @@ def switch(request: HttpRequest, rule_id: int) -> HttpResponse:
     rule = _find(rule_id)
     is_on = request.POST.get("on") == "yes"
     rules.switch_rule(rule, on=is_on)
-    messages.success(request, f"Switched {'on' if is_on else 'off'}: {rule}.")
+    told = _("Switched on: %(rule)s.") if is_on else _("Switched off: %(rule)s.")
+    messages.success(request, told % {"rule": rule})
     return redirect("dashboard:rules", rule.catalog.slug)
 
 
@@ -140,7 +157,7 @@ def remove(request: HttpRequest, rule_id: int) -> HttpResponse:
     """Forget a rule."""
     rule = _find(rule_id)
     rules.remove_rule(rule)
-    messages.success(request, f"Removed: {rule}.")
+    messages.success(request, _("Removed: %(rule)s.") % {"rule": rule})
     return redirect("dashboard:rules", rule.catalog.slug)
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import kombu
 from amqp.exceptions import ChannelError as AmqpChannelError
 from django.conf import settings
+from django.utils.translation import gettext_noop
 from kombu.exceptions import ChannelError
 
 from recsite import health
@@ -19,6 +20,7 @@ from recsite.fresh import Fresh
 from recsite.health import BROKER_FAULTS, BROKER_TIMEOUT, FRESH_FOR, WORKER_TIMEOUT, Part
 
 QUESTIONS = ("stats", "active", "active_queues")  # of Celery's remote control
+LOST = gettext_noop("The broker went away while it was asked: %(cause)s.")
 NO_SUCH_QUEUE = (ChannelError, AmqpChannelError)  # on Redis an empty queue is one that is not there
 
 
@@ -58,7 +60,7 @@ def look() -> Backstage:
     try:
         return Backstage(broker, _waiting(), _workers())
     except BROKER_FAULTS as error:
-        return Backstage(Part(False, f"The broker went away while it was asked: {error}."))
+        return Backstage(Part(False, LOST, str(error)))
 
 
 def _waiting() -> dict[str, int | None]:

@@ -1,4 +1,4 @@
-"""How the dashboard writes durations, differences and bundle ids."""
+"""How the dashboard writes durations, differences and bundle ids, in the reader's language."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -6,6 +6,7 @@ from typing import Any
 from django import template
 from django.utils import timezone
 from django.utils.timesince import timesince
+from django.utils.translation import gettext as _
 
 from training.gate import Figure
 from training.tuned import in_words
@@ -21,34 +22,37 @@ def duration(seconds: float | None) -> str:
         return "–"
     whole = round(seconds)
     if whole < 60:
-        return f"{whole} s"
+        return _("%(seconds)d s") % {"seconds": whole}
     if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"
+        return _("%(minutes)d min %(seconds)d s") % {"minutes": whole // 60, "seconds": whole % 60}
+    minutes = whole % 3600 // 60
+    return _("%(hours)d h %(minutes)d min") % {"hours": whole // 3600, "minutes": minutes}
 
 
 @register.filter
 def roughly(seconds: float) -> str:
     """Seconds of an estimate: no finer than anybody can know them."""
     if seconds < 90:
-        return f"{max(round(seconds / 10), 1) * 10} s"
+        return _("%(seconds)d s") % {"seconds": max(round(seconds / 10), 1) * 10}
     if seconds < 5400:
-        return f"{round(seconds / 60)} min"
-    return f"{seconds / 3600:.1f} h"
+        return _("%(minutes)d min") % {"minutes": round(seconds / 60)}
+    return _("%(hours).1f h") % {"hours": seconds / 3600}
 
 
 @register.filter
 def ago(moment: datetime) -> str:
     """How long ago: just now, 3 minutes ago."""
     if timezone.now() - moment < timedelta(minutes=1):
-        return "just now"
-    return f"{timesince(moment)} ago"
+        return _("just now")
+    return _("%(time)s ago") % {"time": timesince(moment)}
 
 
 @register.filter
 def percent(fraction: float | None) -> str:
     """A fraction as a percentage."""
-    return "–" if fraction is None else f"{100 * fraction:.1f} %"
+    if fraction is None:
+        return "–"
+    return _("%(number)s %%") % {"number": f"{100 * fraction:.1f}"}
 
 
 @register.filter
@@ -76,7 +80,8 @@ def signed(difference: float | None) -> str:
 @register.filter
 def signed_percent(difference: float) -> str:
     """A difference of two fractions with its sign, in percent."""
-    return f"{100 * difference:+.1f} %".replace("-", "−")
+    number = f"{100 * difference:+.1f}".replace("-", "−")
+    return _("%(number)s %%") % {"number": number}
 
 
 @register.filter
@@ -84,12 +89,13 @@ def plain(value: Any) -> str:
     """A stored parameter in words: lists and groups without brackets, nothing as a dash."""
     if isinstance(value, dict):
         return ", ".join(
-            f"{name.replace('_', ' ')}: {plain(inner)}" for name, inner in value.items()
+            _("%(name)s: %(value)s") % {"name": _(name.replace("_", " ")), "value": plain(inner)}
+            for name, inner in value.items()
         )
     if isinstance(value, list):
         return ", ".join(plain(inner) for inner in value)
     if isinstance(value, bool):
-        return "yes" if value else "no"
+        return _("yes") if value else _("no")
     return "–" if value in (None, "") else str(value)
 
 
@@ -102,4 +108,12 @@ def bundle_time(bundle_id: str) -> str:
 @register.filter
 def words(column: str) -> str:
     """The name of a column for people: live_bundle → live bundle, catalog_id → catalog."""
-    return column.removesuffix("_id").replace("_", " ")
+    column, comma, key = column.partition(", ")  # of a group, one entry of it
+    own = _(column.removesuffix("_id").replace("_", " "))
+    return _("%(group)s, %(name)s") % {"group": own, "name": words(key)} if comma else own
+
+
+@register.filter
+def translated(text: str) -> str:
+    """A text that is marked where it is written, such as a label, in the reader's language."""
+    return _(text) if text else ""

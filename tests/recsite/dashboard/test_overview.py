@@ -42,7 +42,7 @@ class TestOverview:
             catalog=shop, kind="train", state="failed", error="Too few visits."
         )
         text = staff.get("/dashboard/").content.decode()
-        assert "The last train run of Larder failed: Too few visits." in text
+        assert 'The last train run of Larder failed: <span lang="en">Too few visits.</span>' in text
         assert reverse("dashboard:run", args=[failed.pk]) in text
         assert "1 item of Larder without a vector." in text
         assert "Larder has no model yet" in text
@@ -248,7 +248,7 @@ class TestConcerns:
             catalog=shop, kind="train", state="failed", error="Too few.", schedule=schedule
         )
         text = staff.get("/dashboard/").content.decode()
-        assert "The last train run of Larder, started by its schedule, failed: Too few." in text
+        assert 'started by its schedule, failed: <span lang="en">Too few.</span>' in text
 
 
 class TestButtons:
