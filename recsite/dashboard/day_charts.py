@@ -6,6 +6,7 @@ from datetime import date, timedelta
 from typing import Any
 
 from django.template.defaultfilters import date as date_words
+from django.utils.translation import gettext as _
 
 from recsite.dashboard.charts import (
     BOTTOM,
@@ -125,7 +126,7 @@ def day_chart(
         beside=" ".join(f"{x_of(day)},{y_of(value)}" for day, value in besides),
         beside_name=beside_name,
         lines=[Line(y_of(at), f"{at:g}", style) for style, at in styles if low_y <= at <= high_y],
-        x_ticks=[Tick(x_of(day), date_words(day, "j M")) for day in sorted({first, last})],
+        x_ticks=[Tick(x_of(day), date_words(day, _("j M"))) for day in sorted({first, last})],
         y_ticks=[Tick(y_of(value), f"{value:.4g}") for value in ticks],
         points=list(reversed(points)),
     )
