@@ -26,7 +26,7 @@ class Parameter:
     """One thing that a run can be told; its words are in English, and translated where shown."""
 
     name: str
-    label: str
+    label: str | Promise
     help: str = ""
     kind: type = int  # int, float, str or bool
     default: Any = None  # None: left to the run, and said by `usual`
@@ -151,7 +151,7 @@ def checked(sheet: Sheet, catalog: Catalog, asked: Mapping[str, Any]) -> Checked
 
 def fault_of(parameter: Parameter, fault: ValueError) -> str:
     """What `Parameter.read` has refused, as a sentence."""
-    return _("%(label)s: %(fault)s.") % {"label": _(parameter.label), "fault": fault}
+    return _("%(label)s: %(fault)s.") % {"label": _(str(parameter.label)), "fault": fault}
 
 
 def words(value: Any) -> str:

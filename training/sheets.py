@@ -7,6 +7,7 @@ Nothing here imports torch.
 from typing import Any
 
 from django.utils.translation import gettext_noop as _
+from django.utils.translation import pgettext_lazy
 
 from catalog.models import Catalog
 from training.dial_costs import WHAT
@@ -323,7 +324,7 @@ SHEETS: dict[str, Sheet] = {
         (
             Parameter(
                 "what",
-                _("What"),
+                pgettext_lazy("of a search", "What"),
                 _("Whose settings are searched for."),
                 str,
                 Search.what,

@@ -177,7 +177,7 @@ class TestRollOut:
         shop.refresh_from_db()
         shop.withdraw_challenger(pair[1].bundle_id, "An answer of it failed.")
         page = staff.get(reverse("dashboard:catalog-models", args=["shop"])).content.decode()
-        assert "The roll-out was stopped by itself. <span lang=\"en\">An answer of it failed." in page
+        assert 'The roll-out was stopped by itself. <span lang="en">An answer of it failed.' in page
         overview = staff.get(reverse("dashboard:overview")).content.decode()
         assert "The roll-out of a model of Larder was stopped. An answer of it failed." in overview
 
