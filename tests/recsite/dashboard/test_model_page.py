@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.test import Client
 from django.urls import reverse
 
@@ -95,6 +96,13 @@ class TestPage:
         assert rows[0]["name"] == "nDCG@10"
         assert (rows[0]["paired"], rows[0]["difference"]) == ("yes", "0.011")
         assert [row["requests"] for row in rows][-2:] == ["40", "1234"]
+
+    def test_csv_says_the_same_in_every_language(
+        self, staff: Client, pair: tuple[ModelVersion, ModelVersion]
+    ) -> None:
+        english = staff.get(address(pair[1], "model-csv")).getvalue()
+        staff.cookies[settings.LANGUAGE_COOKIE_NAME] = "zh-hans"
+        assert staff.get(address(pair[1], "model-csv")).getvalue() == english
 
 
 class TestRegistry:
