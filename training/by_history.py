@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+from django.utils.translation import gettext_noop
 
 from ranking.device import one_thread
 from ranking.filters import allowed_items
@@ -30,7 +31,9 @@ from training.report import with_interval
 from training.scoring import Scorer, padded, ranks_of, text_scorer
 from training.splits import QUERY, PastRequest, context_of, drawn, shortened
 
-TEXT, BEHAVIOUR, BLEND = "language model alone", "behaviour alone", "blend"
+TEXT = gettext_noop("language model alone")
+BEHAVIOUR = gettext_noop("behaviour alone")
+BLEND = gettext_noop("blend")
 PICKED = (0, 1, 5, 20, 100)  # how often before, at least
 MOST = 1_000  # requests of a length
 LEAST = 20  # requests that a row needs

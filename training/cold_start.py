@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from django.utils.translation import gettext_noop
 from numpy.typing import NDArray
 
 from ranking.device import one_thread
@@ -29,6 +30,7 @@ from training.splits import PastRequest, context_of, drawn, make_split
 
 UNTOUCHED = 0.1  # share of the items that are taken out of the log
 LENGTHS = (0, 1, 3)  # interactions that are known of a person
+CHANCE = gettext_noop("chance")
 LIKED = 3  # items that describe a person on the first day
 MOST = 2_000  # requests of a case
 
@@ -90,7 +92,7 @@ def _untouched_items(
     contexts = [_without(context_of(log, one), new) for one in asked]
     picked = [one.picked[new[one.picked]] for one in asked]
     cases = Requests(only_new, contexts, picked)
-    yield from _compared(handle, "items that nobody has touched", "new", cases)
+    yield from _compared(handle, "items that nobody has touched", gettext_noop("new"), cases)
 
 
 def _without(context: UserContext, gone: NDArray[np.bool_]) -> UserContext:
@@ -132,7 +134,10 @@ def _first_day(
     # what they like is no answer; and served as a catalog without a bundle is
     only_text = replace(state, repeat_consumption=False, first_day=True)
     cases = Requests(only_text, [contexts[one] for one in chosen], [picked[one] for one in chosen])
-    scorers = {"chance": chance(state, handle.seed), TEXT_ALONE: text_scorer(only_text)}
+    scorers = {
+        CHANCE: chance(state, handle.seed),
+        TEXT_ALONE: text_scorer(only_text),
+    }
     return list(_rows(handle, FIRST_DAY, "", cases, scorers))
 
 
@@ -142,8 +147,8 @@ def _compared(
     state = cases.state
     popularity = state.popularity.blend
     scorers: dict[str, Scorer] = {
-        "chance": chance(state, handle.seed),
-        "popularity": lambda context: popularity,
+        CHANCE: chance(state, handle.seed),
+        gettext_noop("popularity"): lambda context: popularity,
         TEXT_ALONE: text_scorer(state),
         PIPELINE: pipeline_scorer(state),
     }
@@ -158,7 +163,7 @@ def _rows(
         return
     handle.stage(case, 0.9)
     found = {name: cases.each(checked(handle.check, scorer)) for name, scorer in scorers.items()}
-    by_chance = found["chance"].mean()
+    by_chance = found[CHANCE].mean()
     for name, ndcg in found.items():
         low, high = metrics.bootstrap_interval(ndcg)
         yield {
@@ -180,7 +185,7 @@ def chance(state: RankingState, seed: int) -> Scorer:
 def told(row: dict[str, Any]) -> str:
     """A row of the table as text."""
     figure, times = row["ndcg@10"], row["times_chance"]
-    beside = f", {times:.1f} × chance" if times is not None and row["model"] != "chance" else ""
+    beside = f", {times:.1f} × chance" if times is not None and row["model"] != CHANCE else ""
     return (
         f"{row['case']:32} {row['model']:14} {row['requests']:>6,} requests   nDCG@10 "
         f"{figure['value']:.4f} [{figure['low']:.4f}, {figure['high']:.4f}]{beside}"

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 
 import numpy as np
+from django.utils.translation import gettext_noop
 from numpy.typing import NDArray
 
 from catalog.models import Catalog, EncoderVersion
@@ -29,13 +30,13 @@ PSI_BOUNDS = (0.1, 0.25)  # watch, alert: the usual ones, see distances.psi
 # departments, whose texts have a cosine of 0.3 within and 0.1 across, it is about 0.03.
 ENERGY_BOUNDS = (0.01, 0.03)
 TITLES = {
-    "categories": "Categories of what is picked",
-    "prices": "Prices of what is picked",
-    "vectors": "Texts of what is picked",
-    "histories": "What visitors did in the four weeks before",
-    "scores": "Scores of slates",
-    "ctr": "Slates in view that are clicked",
-    "ndcg": "Places of what is clicked",
+    "categories": gettext_noop("Categories of what is picked"),
+    "prices": gettext_noop("Prices of what is picked"),
+    "vectors": gettext_noop("Texts of what is picked"),
+    "histories": gettext_noop("What visitors did in the four weeks before"),
+    "scores": gettext_noop("Scores of slates"),
+    "ctr": gettext_noop("Slates in view that are clicked"),
+    "ndcg": gettext_noop("Places of what is clicked"),
 }
 PSI_MEASURES = ("categories", "prices", "histories", "scores")
 QUALITY_MEASURES = ("ctr", "ndcg")

@@ -10,6 +10,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
+
 from catalog.models import Catalog
 from ranking.bundle import Bundle, BundleError, open_bundle
 from training.errors import TrainingFault
@@ -22,7 +25,8 @@ RARE = "rare_exposure@10"
 LEAST_REQUESTS = 30  # of a segment, to speak of it
 SHORT = ("no history", "history 1 to 4")  # as training/report.py names the segments
 LONG = ("history 20 to 99", "history 100 up")
-NO_LIVE = "There is no live model to compare it with."
+NO_LIVE = gettext_noop("There is no live model to compare it with.")
+NOT_BOTH = gettext_noop("It was not measured for both models.")
 
 
 @dataclass(frozen=True)
@@ -31,22 +35,36 @@ class Limit:
 
     default: float
     most: float  # the least is 0
-    words: str
+    words: str  # in English
 
 
 LIMITS = {
-    "quality_margin": Limit(0.02, 1.0, "share of the live model's nDCG@10 that may be lost"),
-    "coverage_share": Limit(0.5, 1.0, "share of the live model's coverage that must remain"),
+    "quality_margin": Limit(
+        0.02, 1.0, gettext_noop("share of the live model's nDCG@10 that may be lost")
+    ),
+    "coverage_share": Limit(
+        0.5, 1.0, gettext_noop("share of the live model's coverage that must remain")
+    ),
     "latency_ratio": Limit(
-        1.5, 100.0, "times the live model's median time of a request that it may take"
+        1.5,
+        100.0,
+        gettext_noop("times the live model's median time of a request that it may take"),
     ),
     "calibration_rise": Limit(
-        0.25, 10.0, "share by which lists may stray further from the mix of a person's history"
+        0.25,
+        10.0,
+        gettext_noop("share by which lists may stray further from the mix of a person's history"),
     ),
     "fairness_gap": Limit(
-        0.02, 1.0, "growth of the gap in nDCG@10 between long and short histories that is allowed"
+        0.02,
+        1.0,
+        gettext_noop(
+            "growth of the gap in nDCG@10 between long and short histories that is allowed"
+        ),
     ),
-    "rare_share": Limit(0.5, 1.0, "share of the live model's places for rare items that must stay"),
+    "rare_share": Limit(
+        0.5, 1.0, gettext_noop("share of the live model's places for rare items that must stay")
+    ),
 }
 
 
@@ -65,12 +83,15 @@ class Check:
 
     name: str
     ok: bool | None  # None: not measured, which blocks nothing
-    reason: str
+    reason: str  # in the reader's language
+    is_stored: bool = False  # the reason is as it was written down, in English
 
     @property
     def colour(self) -> str:
-        """In a word."""
-        return "not measured" if self.ok is None else "green" if self.ok else "red"
+        """In a word, in English."""
+        if self.ok is None:
+            return gettext_noop("not measured")
+        return gettext_noop("green") if self.ok else gettext_noop("red")
 
 
 def figure(metrics: Mapping[str, Any], name: str) -> Figure | None:
@@ -121,7 +142,8 @@ def set_limits(catalog: Catalog, values: Mapping[str, str]) -> None:
     kept = dict(catalog.gate_limits)
     for name, text in values.items():
         if name not in LIMITS:
-            raise TrainingFault(f"The gate has no limit {name!r}; it has {', '.join(LIMITS)}.")
+            told = {"name": name, "known": ", ".join(LIMITS)}
+            raise TrainingFault(_("The gate has no limit %(name)r; it has %(known)s.") % told)
         kept.pop(name, None)
         if text.strip() and (value := _number(name, text)) != LIMITS[name].default:
             kept[name] = value
@@ -142,7 +164,8 @@ def open_registered(bundle_id: str, catalog: Catalog, digest: str) -> Bundle:
     except BundleError as fault:
         raise TrainingFault(str(fault)) from fault
     if digest and bundle.digest != digest:
-        raise TrainingFault(f"Bundle {bundle_id} is not the one that was registered.")
+        text = _("Bundle %(bundle)s is not the one that was registered.")
+        raise TrainingFault(text % {"bundle": bundle_id})
     return bundle
 
 
@@ -153,7 +176,8 @@ def _number(name: str, text: str) -> float:
     except ValueError:
         value = math.nan
     if not 0 <= value <= limit.most:
-        raise TrainingFault(f"{name} is a number from 0 to {limit.most:g}, not {text.strip()!r}.")
+        told = {"name": name, "most": f"{limit.most:g}", "text": text.strip()}
+        raise TrainingFault(_("%(name)s is a number from 0 to %(most)s, not %(text)r.") % told)
     return value
 
 
@@ -161,8 +185,8 @@ def _files(version: ModelVersion) -> Check:
     try:
         open_registered(version.bundle_id, version.catalog, version.digest)
     except TrainingFault as fault:
-        return Check("files", ok=False, reason=str(fault))
-    return Check("files", ok=True, reason="Every file is there and unchanged.")
+        return Check(gettext_noop("files"), ok=False, reason=str(fault))
+    return Check("files", ok=True, reason=_("Every file is there and unchanged."))
 
 
 def _quality(
@@ -176,21 +200,32 @@ def _quality(
     new = figure(metrics, QUALITY)
     old = figure(live.metrics, QUALITY) if live is not None else None
     if new is None:
-        return Check("quality", ok=False, reason=f"No {QUALITY} was measured.")
+        text = _("No %(metric)s was measured.")
+        return Check(gettext_noop("quality"), ok=False, reason=text % {"metric": QUALITY})
     if live is None or old is None:
-        return Check("quality", ok=True, reason=NO_LIVE)
+        return Check("quality", ok=True, reason=_(NO_LIVE))
     paired = figure_of(paired_with(metrics, live).get("metrics", {}).get(QUALITY))
     if paired is not None:
         lost = limits["quality_margin"] * (new.value - paired.value)  # of the live one's, here
-        told = f"On the same requests its {QUALITY} differs from the live one's by"
-        told = f"{told} {paired.value:+.4f} [{paired.low:+.4f}, {paired.high:+.4f}]"
-        ok = paired.value >= -lost
-        return Check("quality", ok, f"{told}; −{lost:.4f} is allowed.")
+        told = _(
+            "On the same requests its %(metric)s differs from the live one's by %(value)+.4f"
+            " [%(low)+.4f, %(high)+.4f]; −%(lost).4f is allowed."
+        )
+        figures = {
+            "metric": QUALITY,
+            "value": paired.value,
+            "low": paired.low,
+            "high": paired.high,
+            "lost": lost,
+        }
+        return Check("quality", paired.value >= -lost, told % figures)
     best = new.high if new.high is not None else new.value
-    told = f"{QUALITY} is {new.value:.4f}, the live one's {old.value:.4f}"
+    figures = {"metric": QUALITY, "new": new.value, "old": old.value}
     if best < old.value * (1 - limits["quality_margin"]):
-        return Check("quality", ok=False, reason=f"{told}: worse beyond its interval.")
-    return Check("quality", ok=True, reason=f"{told}, measured on different requests.")
+        told = _("%(metric)s is %(new).4f, the live one's %(old).4f: worse beyond its interval.")
+        return Check("quality", ok=False, reason=told % figures)
+    told = _("%(metric)s is %(new).4f, the live one's %(old).4f, measured on different requests.")
+    return Check("quality", ok=True, reason=told % figures)
 
 
 def paired_with(metrics: Mapping[str, Any], live: ModelVersion) -> dict[str, Any]:
@@ -206,13 +241,22 @@ def _coverage(
     new = figure(metrics, COVERAGE)
     old = figure(live.metrics, COVERAGE) if live is not None else None
     if new is None or old is None:
-        return Check("coverage", ok=True, reason=NO_LIVE)
-    told = f"It shows {new.value:.1%} of the catalog, the live one {old.value:.1%}"
+        return Check(gettext_noop("coverage"), ok=True, reason=_(NO_LIVE))
     least = limits["coverage_share"]
-    if new.value < old.value * least:
-        few = "less than half" if least == 0.5 else f"less than {least:.0%} of that"
-        return Check("coverage", ok=False, reason=f"{told}: {few}.")
-    return Check("coverage", ok=True, reason=f"{told}.")
+    figures = {
+        "new": f"{new.value:.1%}",
+        "old": f"{old.value:.1%}",
+        "least": f"{least:.0%}",
+    }
+    if new.value >= old.value * least:
+        told = _("It shows %(new)s of the catalog, the live one %(old)s.")
+    elif least == 0.5:
+        told = _("It shows %(new)s of the catalog, the live one %(old)s: less than half.")
+    else:
+        told = _(
+            "It shows %(new)s of the catalog, the live one %(old)s: less than %(least)s of that."
+        )
+    return Check("coverage", new.value >= old.value * least, told % figures)
 
 
 def _calibration(
@@ -222,13 +266,19 @@ def _calibration(
     new = figure(metrics, CALIBRATION)
     old = figure(live.metrics, CALIBRATION) if live is not None else None
     if live is None:
-        return Check("calibration", ok=True, reason=NO_LIVE)
+        return Check(gettext_noop("calibration"), ok=True, reason=_(NO_LIVE))
     if new is None or old is None:
-        return Check("calibration", ok=None, reason="It was not measured for both models.")
-    told = f"Lists stray by {new.value:.3f} nats from the mix of a history, the live one's by"
-    told = f"{told} {old.value:.3f}"
+        return Check("calibration", ok=None, reason=_(NOT_BOTH))
     ok = new.value <= old.value * (1 + limits["calibration_rise"])
-    return Check("calibration", ok, f"{told}." if ok else f"{told}: too far.")
+    told = (
+        _("Lists stray by %(new).3f nats from the mix of a history, the live one's by %(old).3f.")
+        if ok
+        else _(
+            "Lists stray by %(new).3f nats from the mix of a history, the live one's by %(old).3f:"
+            " too far."
+        )
+    )
+    return Check("calibration", ok, told % {"new": new.value, "old": old.value})
 
 
 def _fairness(
@@ -236,14 +286,21 @@ def _fairness(
 ) -> Check:
     """The gap in quality between people of long and of short histories has not grown."""
     if live is None:
-        return Check("fairness gap", ok=True, reason=NO_LIVE)
+        return Check(gettext_noop("fairness gap"), ok=True, reason=_(NO_LIVE))
     new, old = history_gap(metrics), history_gap(live.metrics)
     if new is None or old is None:
-        told = f"Fewer than {LEAST_REQUESTS} requests of people with a short, or a long, history."
-        return Check("fairness gap", ok=None, reason=told)
-    told = f"{QUALITY} of long histories less that of short ones: {new:+.4f}, live {old:+.4f}"
+        told = _("Fewer than %(least)d requests of people with a short, or a long, history.")
+        return Check("fairness gap", ok=None, reason=told % {"least": LEAST_REQUESTS})
     ok = abs(new) - abs(old) <= limits["fairness_gap"]
-    return Check("fairness gap", ok, f"{told}." if ok else f"{told}: the gap has grown too much.")
+    told = (
+        _("%(metric)s of long histories less that of short ones: %(new)+.4f, live %(old)+.4f.")
+        if ok
+        else _(
+            "%(metric)s of long histories less that of short ones: %(new)+.4f, live %(old)+.4f:"
+            " the gap has grown too much."
+        )
+    )
+    return Check("fairness gap", ok, told % {"metric": QUALITY, "new": new, "old": old})
 
 
 def history_gap(metrics: Mapping[str, Any]) -> float | None:
@@ -265,12 +322,16 @@ def _rare_items(
     new = figure(metrics, RARE)
     old = figure(live.metrics, RARE) if live is not None else None
     if live is None:
-        return Check("rare items", ok=True, reason=NO_LIVE)
+        return Check(gettext_noop("rare items"), ok=True, reason=_(NO_LIVE))
     if new is None or old is None:
-        return Check("rare items", ok=None, reason="It was not measured for both models.")
-    told = f"Rare items have {new.value:.1%} of all places, with the live one {old.value:.1%}"
+        return Check("rare items", ok=None, reason=_(NOT_BOTH))
     ok = new.value >= old.value * limits["rare_share"]
-    return Check("rare items", ok, f"{told}." if ok else f"{told}: too few.")
+    told = (
+        _("Rare items have %(new)s of all places, with the live one %(old)s.")
+        if ok
+        else _("Rare items have %(new)s of all places, with the live one %(old)s: too few.")
+    )
+    return Check("rare items", ok, told % {"new": f"{new.value:.1%}", "old": f"{old.value:.1%}"})
 
 
 def _latency(
@@ -279,25 +340,38 @@ def _latency(
     """A request takes about as long as with the live model, on this machine."""
     rehearsal = rehearsal_beside(metrics, live)
     if live is None:
-        return Check("latency", ok=True, reason=NO_LIVE)
+        return Check(gettext_noop("latency"), ok=True, reason=_(NO_LIVE))
     if rehearsal is None or not rehearsal["champion_ms"]:
-        return Check("latency", ok=None, reason="It was not timed beside the live model yet.")
+        return Check("latency", ok=None, reason=_("It was not timed beside the live model yet."))
     ratio = rehearsal["ms"] / rehearsal["champion_ms"]
-    told = f"{rehearsal['ms']:.1f} ms a request (median of {rehearsal['people']}), the live model"
-    told = f"{told} {rehearsal['champion_ms']:.1f}: × {ratio:.2f}"
     ok = ratio <= limits["latency_ratio"]
-    return Check("latency", ok, f"{told}." if ok else f"{told}, too slow.")
+    told = (
+        _(
+            "%(ms).1f ms a request (median of %(people)d), the live model %(champion_ms).1f:"
+            " × %(ratio).2f."
+        )
+        if ok
+        else _(
+            "%(ms).1f ms a request (median of %(people)d), the live model %(champion_ms).1f:"
+            " × %(ratio).2f, too slow."
+        )
+    )
+    return Check("latency", ok, told % {**rehearsal, "ratio": ratio})
 
 
-def _smoke(metrics: dict[str, Any], live: ModelVersion | None, _: Mapping[str, float]) -> Check:
+def _smoke(
+    metrics: dict[str, Any], live: ModelVersion | None, limits: Mapping[str, float]
+) -> Check:
     """It answers known people, a guest and a search: something, and nothing that is sold out."""
     rehearsal = metrics.get("rehearsal")
     if rehearsal is None:
-        return Check("smoke queries", ok=None, reason="Nobody has asked it anything yet.")
+        told = _("Nobody has asked it anything yet.")
+        return Check(gettext_noop("smoke queries"), ok=None, reason=told)
     if rehearsal["faults"]:
-        return Check("smoke queries", ok=False, reason=" ".join(rehearsal["faults"]))
-    told = f"All {rehearsal['asked']} answers held something, and nothing that is unavailable."
-    return Check("smoke queries", ok=True, reason=told)
+        told = " ".join(rehearsal["faults"])
+        return Check("smoke queries", ok=False, reason=told, is_stored=True)
+    told = _("All %(asked)d answers held something, and nothing that is unavailable.")
+    return Check("smoke queries", ok=True, reason=told % rehearsal)
 
 
 def rehearsal_beside(

@@ -9,10 +9,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from django.utils.functional import Promise
+from django.utils.translation import gettext as _
+
 from catalog.models import Catalog
 from training.errors import TrainingFault
 
-Choices = tuple[tuple[str, str], ...]  # value, words
+Choices = tuple[tuple[str, str | Promise], ...]  # value, words: in English, or lazy
 
 
 TOGETHER = "together"  # the key of a fault that no parameter has by itself
@@ -20,20 +23,26 @@ TOGETHER = "together"  # the key of a fault that no parameter has by itself
 
 @dataclass(frozen=True)
 class Parameter:
-    """One thing that a run can be told."""
+    """One thing that a run can be told; its words are in English, and translated where shown."""
 
     name: str
-    label: str
+    label: str | Promise
     help: str = ""
     kind: type = int  # int, float, str or bool
     default: Any = None  # None: left to the run, and said by `usual`
     usual: str = ""
+    usual_values: Mapping[str, Any] = field(default_factory=dict, hash=False)  # for its %-places
     low: float | None = None
     high: float | None = None
     choices: Choices = ()
     more_choices: Callable[[Catalog], Choices] | None = None  # of one catalog
     pattern: str = ""  # a value of this form is fine, too, though it is no choice
     is_seldom: bool = False  # folded away
+
+    @property
+    def placeholder(self) -> str:
+        """What an empty field means, in the reader's language."""
+        return _(self.usual) % self.usual_values
 
     def choices_in(self, catalog: Catalog) -> Choices:
         """Those of every catalog, then those of this one."""
@@ -57,22 +66,25 @@ class Parameter:
     def _number(self, text: str) -> float:
         number = _as_number(text)
         if number is None:
-            raise ValueError(f"a number, not {text!r}")
+            raise ValueError(_("a number, not %(text)r") % {"text": text})
         if self.kind is int and number != int(number):
-            raise ValueError(f"a whole number, not {text}")
+            raise ValueError(_("a whole number, not %(text)s") % {"text": text})
         if self.low is not None and number < self.low:
-            raise ValueError(f"at least {self.low:,g}, not {text}")
+            told = {"least": f"{self.low:,g}", "text": text}
+            raise ValueError(_("at least %(least)s, not %(text)s") % told)
         if self.high is not None and number > self.high:
-            raise ValueError(f"at most {self.high:,g}, not {text}")
+            told = {"most": f"{self.high:,g}", "text": text}
+            raise ValueError(_("at most %(most)s, not %(text)s") % told)
         return int(number) if self.kind is int else number
 
     def _chosen(self, text: str, catalog: Catalog) -> str:
-        values = [value for value, _ in self.choices_in(catalog)]
+        values = list(dict(self.choices_in(catalog)))
         if text in values or (self.pattern and re.fullmatch(self.pattern, text)):
             return text
         if self.more_choices and text and len([v for v in values if v.startswith(text)]) == 1:
             return text  # how a digest begins
-        raise ValueError(f"one of {', '.join(value[:12] or '(empty)' for value in values)}")
+        names = ", ".join(value[:12] or _("(empty)") for value in values)
+        raise ValueError(_("one of %(names)s") % {"names": names})
 
 
 @dataclass(frozen=True)
@@ -117,14 +129,15 @@ def checked(sheet: Sheet, catalog: Catalog, asked: Mapping[str, Any]) -> Checked
         one = sheet.parameter(name)
         if one is None:
             known = ", ".join(parameter.name for parameter in sheet.parameters)
-            found.faults[name] = f"There is no parameter {name}; there are {known or 'none'}."
+            text = _("There is no parameter %(name)s; there are %(known)s.")
+            found.faults[name] = text % {"name": name, "known": known or _("none")}
             continue
         if value is None or str(value).strip() == "":
             continue
         try:
             read = one.read(value, catalog)
         except ValueError as fault:
-            found.faults[name] = f"{one.label}: {fault}."
+            found.faults[name] = fault_of(one, fault)
             continue
         if read != one.default:
             found.values[name] = read
@@ -136,6 +149,11 @@ def checked(sheet: Sheet, catalog: Catalog, asked: Mapping[str, Any]) -> Checked
     return found
 
 
+def fault_of(parameter: Parameter, fault: ValueError) -> str:
+    """What `Parameter.read` has refused, as a sentence."""
+    return _("%(label)s: %(fault)s.") % {"label": _(str(parameter.label)), "fault": fault}
+
+
 def words(value: Any) -> str:
     """A value as a command is told it."""
     return str(value).lower() if isinstance(value, bool) else str(value)
@@ -143,7 +161,7 @@ def words(value: Any) -> str:
 
 def _yes_or_no(text: str) -> bool:
     if text.lower() not in {"yes", "no", "true", "false"}:
-        raise ValueError(f"yes or no, not {text!r}")
+        raise ValueError(_("yes or no, not %(text)r") % {"text": text})
     return text.lower() in {"yes", "true"}
 
 

@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
+
 from training.models import Evaluation
 
 WIDTH, HEIGHT = 360, 220  # units of the viewBox; about CSS pixels on a phone
@@ -21,7 +24,7 @@ LEGEND = 18  # height of one of its lines
 # What rows say that decides how they are drawn
 HISTORY, PICKS = "history", "picks"  # `by` of evaluations by history
 FIRST_DAY = "a catalog's first day"  # a case of cold start
-TEXT_ALONE = "text alone"  # a model of cold start
+TEXT_ALONE = gettext_noop("text alone")  # a model of cold start
 
 Rows = Sequence[dict[str, Any]]
 
@@ -84,21 +87,28 @@ class Plot:
 def plots_of(kind: str, rows: Rows) -> list[Plot]:
     """The plots of a stored evaluation; none of a kind that is not drawn."""
     if kind == Evaluation.Kind.BY_ENCODER:
-        return [_by_model(rows, "What each encoder is worth by the texts alone")]
+        return [_by_model(rows, _("What each encoder is worth by the texts alone"))]
     if kind == Evaluation.Kind.BY_HISTORY:
         return [
-            _by(rows, HISTORY, "By length of history", "interactions known of a person"),
-            _by(rows, PICKS, "By how often the item was picked before", "times picked, at least"),
+            _by(rows, HISTORY, _("By length of history"), _("interactions known of a person")),
+            _by(
+                rows,
+                PICKS,
+                _("By how often the item was picked before"),
+                _("times picked, at least"),
+            ),
         ]
     if kind == Evaluation.Kind.COLD_START:
         day = [row for row in rows if row["case"] == FIRST_DAY]
         rest = [row for row in rows if row["case"] != FIRST_DAY]
         return [
-            _by_case(rest, "Where little is known", "interactions known of a person; new items"),
-            _by_model(day, "A catalog’s first day: three liked items, nothing else"),
+            _by_case(
+                rest, _("Where little is known"), _("interactions known of a person; new items")
+            ),
+            _by_model(day, _("A catalog’s first day: three liked items, nothing else")),
         ]
     if kind == Evaluation.Kind.TRANSFER:
-        return [_by_case(rows, "From one half of the catalog to the other", "")]
+        return [_by_case(rows, _("From one half of the catalog to the other"), "")]
     return []
 
 
@@ -114,15 +124,15 @@ def _by_case(rows: Rows, title: str, x_title: str, *, in_order: bool = False) ->
     found = {(row["case"], row["model"]): row["ndcg@10"] for row in rows}
     labels = {str(row["case"]): str(row.get("label", row["case"])) for row in rows}
     values = {model: [found.get((case, model)) for case in cases] for model in models}
-    return draw(title, x_title, [labels[case] for case in cases], values, in_order)
+    return draw(title, x_title, [_(labels[case]) for case in cases], values, in_order)
 
 
 def _by_model(rows: Rows, title: str) -> Plot:
     """A place a model."""
     names = [
-        f"{row['model']}, {row['times_chance']:.1f} ×"
+        f"{_(row['model'])}, {row['times_chance']:.1f} ×"
         if row["model"] == TEXT_ALONE and row.get("times_chance")
-        else row["model"]
+        else _(row["model"])
         for row in rows
     ]
     return draw(title, "", names, {"nDCG@10": [row["ndcg@10"] for row in rows]}, False)
@@ -156,7 +166,7 @@ def draw(
             None if one is None else point(place, aside, one) for place, one in enumerate(line)
         )
         joined = " ".join(f"{each.x},{each.y}" for each in points if each)
-        series.append(Series(name, points, joined if in_order else ""))
+        series.append(Series(_(name), points, joined if in_order else ""))
     return Plot(
         title,
         x_title,

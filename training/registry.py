@@ -14,6 +14,8 @@ from typing import Any
 
 from django.conf import settings
 from django.db import connection, transaction
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from catalog.models import Catalog, EncoderVersion, User
 from ranking.bundle import (
@@ -77,12 +79,12 @@ def promote(
     with transaction.atomic():
         catalog = Catalog.objects.select_for_update().get(pk=version.catalog_id)
         if catalog.live_bundle == version.bundle_id:
-            raise TrainingFault(f"{version.bundle_id} is live already.")
+            raise TrainingFault(_("%(bundle)s is live already.") % {"bundle": version.bundle_id})
         if catalog.challenger_share and catalog.challenger_bundle != version.bundle_id:
-            raise TrainingFault(
-                f"{catalog.challenger_bundle} is being rolled out: promote that one, or stop its "
-                "roll-out first."
+            text = _(
+                "%(bundle)s is being rolled out: promote that one, or stop its roll-out first."
             )
+            raise TrainingFault(text % {"bundle": catalog.challenger_bundle})
         pass_gate(version, catalog, force=force)
         return _move(catalog, Promotion.Kind.PROMOTE, version.bundle_id, by, reason)
 
@@ -98,10 +100,11 @@ def pass_gate(version: ModelVersion, catalog: Catalog, *, force: bool) -> None:
     open_registered(version.bundle_id, catalog, version.digest)
     red = [check for check in gate(version, live_version(catalog)) if check.ok is False]
     if red and not force:
-        raise TrainingFault(
-            f"The gate is red: {' '.join(check.reason for check in red)} "
-            "Promote it in spite of that only with a good reason (force)."
+        text = _(
+            "The gate is red: %(reasons)s Promote it in spite of that only with a good reason"
+            " (force)."
         )
+        raise TrainingFault(text % {"reasons": " ".join(check.reason for check in red)})
 
 
 def promote_if_first(version: ModelVersion) -> Promotion | None:
@@ -126,9 +129,8 @@ def roll_back(catalog: Catalog, by: User | None, reason: str) -> Promotion:
     with transaction.atomic():
         locked = Catalog.objects.select_for_update().get(pk=catalog.pk)
         if not locked.live_bundle:
-            raise TrainingFault(
-                f"No model of {locked.slug} is live, so there is none to roll back."
-            )
+            text = _("No model of %(slug)s is live, so there is none to roll back.")
+            raise TrainingFault(text % {"slug": locked.slug})
         target = previous_bundle(locked)
         if target:
             known = ModelVersion.objects.filter(bundle_id=target).first()
@@ -173,14 +175,14 @@ def encoder_of_live(catalog: Catalog) -> EncoderVersion | None:
 
 
 def needed_bundles(catalog: Catalog) -> dict[str, str]:
-    """The bundles whose files must stay, and what each is: live, challenger, what was live before.
+    """The bundles whose files must stay, and what each is, in English: live, the challenger …
 
     '' may be among them: no model.
     """
     return {
-        previous_bundle(catalog): "what a roll-back returns to",
-        catalog.challenger_bundle: "the challenger",
-        catalog.live_bundle: "live",
+        previous_bundle(catalog): gettext_noop("what a roll-back returns to"),
+        catalog.challenger_bundle: gettext_noop("the challenger"),
+        catalog.live_bundle: gettext_noop("live"),
     }
 
 
@@ -198,7 +200,8 @@ def delete(version: ModelVersion) -> list[str]:
         catalog = Catalog.objects.select_for_update().get(pk=version.catalog_id)
         role = needed_bundles(catalog).get(version.bundle_id)
         if role:
-            raise TrainingFault(f"{version.bundle_id} is {role}, so it cannot be deleted.")
+            text = _("%(bundle)s is %(role)s, so it cannot be deleted.")
+            raise TrainingFault(text % {"bundle": version.bundle_id, "role": _(role)})
         gone = depends_on(version)
         snapshot = own_snapshot(version)
         version.delete()
@@ -210,15 +213,15 @@ def delete(version: ModelVersion) -> list[str]:
 
 def depends_on(version: ModelVersion) -> list[str]:
     """What goes when a model is deleted, in words."""
-    gone = [f"the registered model {version.bundle_id} and its figures"]
+    text = _("the registered model %(bundle)s and its figures")
+    gone = [text % {"bundle": version.bundle_id}]
     if bundle_exists(version.bundle_id):
         size = sum(file.stat().st_size for file in bundle_path(version.bundle_id).iterdir())
-        gone.append(f"its bundle of {size / 1e6:,.1f} MB")
+        gone.append(_("its bundle of %(size)s MB") % {"size": f"{size / 1e6:,.1f}"})
     if snapshot := own_snapshot(version):
         size = snapshot.stat().st_size
-        gone.append(
-            f"the snapshot {snapshot.stem[:8]} of {size / 1e6:,.1f} MB, which no other needs"
-        )
+        text = _("the snapshot %(digest)s of %(size)s MB, which no other needs")
+        gone.append(text % {"digest": snapshot.stem[:8], "size": f"{size / 1e6:,.1f}"})
     return gone
 
 
@@ -330,7 +333,7 @@ def _old(folder: str | Path) -> list[Path]:
 def _move(catalog: Catalog, kind: str, to: str, by: User | None, reason: str) -> Promotion:
     """Move the pointer of a locked catalog, and write down why."""
     if not reason.strip():
-        raise TrainingFault("Say why: a promotion or roll-back needs a reason.")
+        raise TrainingFault(_("Say why: a promotion or roll-back needs a reason."))
     promotion = Promotion.objects.create(
         catalog=catalog,
         kind=kind,

@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+from django.utils.translation import gettext_noop
 from numpy.typing import NDArray
 
 from ranking.item_index import ItemIndex
@@ -15,7 +16,7 @@ from ranking.types import IntArray, InteractionLog
 from training import metrics
 from training.splits import PastRequest, Split
 
-PIPELINE = "full pipeline"
+PIPELINE = gettext_noop("full pipeline")
 LIVE = "live model"
 MAIN = "ndcg@10"
 SHOWN = ("ndcg@10", "recall@10", "recall@20", "mrr@100")  # in the table of text
@@ -32,14 +33,19 @@ MEASURES: dict[str, Callable[[IntArray], NDArray[np.float64]]] = {
     )
 }
 HISTORIES = (
-    "no history",
-    "history 1 to 4",
-    "history 5 to 19",
-    "history 20 to 99",
-    "history 100 up",
+    gettext_noop("no history"),
+    gettext_noop("history 1 to 4"),
+    gettext_noop("history 5 to 19"),
+    gettext_noop("history 20 to 99"),
+    gettext_noop("history 100 up"),
 )
-POPULARITIES = ("popular items", "middling items", "rare items")
-NEW = "new items"
+POPULARITIES = (
+    gettext_noop("popular items"),
+    gettext_noop("middling items"),
+    gettext_noop("rare items"),
+)
+NEW = gettext_noop("new items")
+CATEGORY = "category "  # how the name of a segment begins that is one
 HEAD_AND_MIDDLE = (0.5, 0.8)  # shares of all interactions, from the most picked item down
 CATEGORIES = 5  # of the first level, those that are picked most
 CALIBRATED = 2_000  # requests, at most, that the slower figures of lists are taken from
@@ -220,7 +226,7 @@ def segments(
     for number in numbers[np.argsort(-counts, kind="stable")[:CATEGORIES]].tolist():
         some = items.categories[(items.departments == number).argmax()]
         name = items.category_names[some].split(" > ")[0]
-        found[f"category {name}"] = departments == number
+        found[f"{CATEGORY}{name}"] = departments == number
     return {name: chosen for name, chosen in found.items() if chosen.any()}
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.db import connection, transaction
+from django.utils.translation import gettext as _
 
 from catalog.models import Catalog, User
 from training.errors import TrainingFault
@@ -150,14 +151,16 @@ def roll_out(
     if share == ALL:
         return promote(version, by, reason, force=force)
     if not 1 <= share < ALL:
-        raise TrainingFault(f"A share is 1 to {ALL} percent of the people, not {share}.")
+        text = _("A share is 1 to %(most)d percent of the people, not %(share)d.")
+        raise TrainingFault(text % {"most": ALL, "share": share})
     if not reason.strip():
-        raise TrainingFault("Say why: a roll-out needs a reason.")
+        raise TrainingFault(_("Say why: a roll-out needs a reason."))
     with transaction.atomic():
         catalog = Catalog.objects.select_for_update().get(pk=version.catalog_id)
         _refuse(version, catalog)
         if catalog.challenger_share == share:
-            raise TrainingFault(f"{version.bundle_id} answers {share} % of the people already.")
+            text = _("%(bundle)s answers %(share)d %% of the people already.")
+            raise TrainingFault(text % {"bundle": version.bundle_id, "share": share})
         pass_gate(version, catalog, force=force)
         catalog.challenger_bundle, catalog.challenger_share = version.bundle_id, share
         _save(catalog)
@@ -173,11 +176,12 @@ def stop(catalog: Catalog, by: User | None, reason: str) -> Promotion:
         No roll-out goes on, or the reason is missing.
     """
     if not reason.strip():
-        raise TrainingFault("Say why: the end of a roll-out needs a reason.")
+        raise TrainingFault(_("Say why: the end of a roll-out needs a reason."))
     with transaction.atomic():
         locked = Catalog.objects.select_for_update().get(pk=catalog.pk)
         if not locked.challenger_share:
-            raise TrainingFault(f"No model of {locked.slug} is being rolled out.")
+            text = _("No model of %(slug)s is being rolled out.")
+            raise TrainingFault(text % {"slug": locked.slug})
         locked.challenger_share = 0
         _save(locked)
         return _write_down(locked, Promotion.Kind.STOP, 0, by, reason.strip())
@@ -235,11 +239,13 @@ def _arm(
 
 def _refuse(version: ModelVersion, catalog: Catalog) -> None:
     if catalog.live_bundle == version.bundle_id:
-        raise TrainingFault(f"{version.bundle_id} is live already.")
+        raise TrainingFault(_("%(bundle)s is live already.") % {"bundle": version.bundle_id})
     if not catalog.live_bundle:
-        raise TrainingFault(f"No model of {catalog.slug} is live: promote one first.")
+        text = _("No model of %(slug)s is live: promote one first.")
+        raise TrainingFault(text % {"slug": catalog.slug})
     if catalog.challenger_share and catalog.challenger_bundle != version.bundle_id:
-        raise TrainingFault(f"{catalog.challenger_bundle} is being rolled out: stop that first.")
+        text = _("%(bundle)s is being rolled out: stop that first.")
+        raise TrainingFault(text % {"bundle": catalog.challenger_bundle})
 
 
 def _save(catalog: Catalog) -> None:

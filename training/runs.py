@@ -19,6 +19,7 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import F
 from django.db.models.functions import Now
+from django.utils.translation import gettext as _
 from kombu.exceptions import OperationalError as BrokerAway
 
 from catalog.models import Catalog, User
@@ -164,7 +165,7 @@ def retry(
     """
     run.refresh_from_db(fields=["state"])
     if not run.may_be_repeated:
-        raise TrainingFault("This run is not over yet; cancel it first.")
+        raise TrainingFault(_("This run is not over yet; cancel it first."))
     wanted = run.parameters if parameters is None else parameters
     chosen = run.seed if seed is None else seed
     return create_run(run.catalog, run.kind, wanted, user, chosen, retry_of=run)
@@ -180,11 +181,11 @@ def annotate(run: TrainingRun, tags: Iterable[str], note: str) -> None:
     """
     kept = sorted({tag.strip().lower() for tag in tags} - {""})
     if len(kept) > MOST_TAGS or any(len(tag) > LONGEST_TAG for tag in kept):
-        raise TrainingFault(
-            f"A run has at most {MOST_TAGS} tags of at most {LONGEST_TAG} characters each."
-        )
+        text = _("A run has at most %(tags)d tags of at most %(length)d characters each.")
+        raise TrainingFault(text % {"tags": MOST_TAGS, "length": LONGEST_TAG})
     if len(note) > LONGEST_NOTE:
-        raise TrainingFault(f"A note has at most {LONGEST_NOTE:,} characters.")
+        text = _("A note has at most %(most)s characters.")
+        raise TrainingFault(text % {"most": f"{LONGEST_NOTE:,}"})
     run.tags, run.note = kept, note.strip()
     run.save(update_fields=["tags", "note"])
 

@@ -14,6 +14,7 @@ from typing import Any
 from django.core.cache import cache
 from django.db import IntegrityError, transaction
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from catalog.models import Catalog, Interaction
 from training.errors import TrainingFault
@@ -119,9 +120,8 @@ def save_schedule(
         with transaction.atomic():
             schedule.save()
     except IntegrityError as fault:
-        raise TrainingFault(
-            f"{catalog.name} has such a schedule already; change that one."
-        ) from fault
+        text = _("%(catalog)s has such a schedule already; change that one.")
+        raise TrainingFault(text % {"catalog": catalog.name}) from fault
     return schedule
 
 
@@ -206,20 +206,20 @@ def _check(schedule: Schedule) -> None:
     """Say what is wrong in one sentence, before the database does."""
     trigger = schedule.trigger
     if schedule.kind not in dict(SCHEDULED_KINDS) or trigger not in Schedule.Trigger.values:
-        raise TrainingFault(
-            f"A schedule starts one of {', '.join(dict(SCHEDULED_KINDS))}, by "
-            f"{', '.join(Schedule.Trigger.values)}."
-        )
+        told = {
+            "kinds": ", ".join(dict(SCHEDULED_KINDS)),
+            "triggers": ", ".join(Schedule.Trigger.values),
+        }
+        raise TrainingFault(_("A schedule starts one of %(kinds)s, by %(triggers)s.") % told)
     if trigger == Schedule.Trigger.TIMETABLE:
         if not 0 <= schedule.hour <= 23 or schedule.every_hours not in INTERVALS:
-            raise TrainingFault(
-                "The hour is 0 to 23, UTC; between two runs lie "
-                f"{', '.join(map(str, reversed(INTERVALS)))} hours."
-            )
+            text = _("The hour is 0 to 23, UTC; between two runs lie %(hours)s hours.")
+            raise TrainingFault(text % {"hours": ", ".join(map(str, reversed(INTERVALS)))})
     elif schedule.kind != TrainingRun.Kind.TRAIN:
-        raise TrainingFault("Embeddings are refreshed by a timetable; choose that, or train.")
+        raise TrainingFault(_("Embeddings are refreshed by a timetable; choose that, or train."))
     elif trigger == Schedule.Trigger.INTERACTIONS:
         if not 1 <= schedule.interactions <= MOST_INTERACTIONS:
-            raise TrainingFault(f"Say after how many new interactions: 1 to {MOST_INTERACTIONS:,}.")
+            text = _("Say after how many new interactions: 1 to %(most)s.")
+            raise TrainingFault(text % {"most": f"{MOST_INTERACTIONS:,}"})
     elif not 0 < schedule.drift < math.inf:
-        raise TrainingFault("Say how much drift is too much: a number above 0.")
+        raise TrainingFault(_("Say how much drift is too much: a number above 0."))

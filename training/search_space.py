@@ -4,6 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
+
 from training.errors import TrainingFault
 
 MOST_TRIALS, MOST_MINUTES, MOST_WORKERS = 1_000, 7 * 24 * 60, 64
@@ -71,11 +74,11 @@ SPACES = {
     for space in (
         Space(
             "ranker",
-            "the rankers: trees and networks",
+            gettext_noop("the rankers: trees and networks"),
             (
                 Branch(
                     "trees",
-                    "trees",
+                    gettext_noop("trees"),
                     6,  # of five trees each
                     (
                         Dimension("objective", choices=("rank:ndcg", "binary:logistic")),
@@ -89,13 +92,13 @@ SPACES = {
                 ),
                 Branch(
                     "fm",
-                    "factorisation machine",
+                    gettext_noop("factorisation machine"),
                     2,  # epochs
                     (Dimension("learning_rate", 3e-4, 0.02, log=True), DECAY, RANK, EPOCHS),
                 ),
                 Branch(
                     "dcn",
-                    "deep and cross network",
+                    gettext_noop("deep and cross network"),
                     2,
                     (
                         Dimension("learning_rate", 3e-4, 0.02, log=True),
@@ -110,11 +113,11 @@ SPACES = {
         ),
         Space(
             "tower",
-            "the user tower",
+            gettext_noop("the user tower"),
             (
                 Branch(
                     "tower",
-                    "user tower",
+                    gettext_noop("user tower"),
                     4,  # epochs
                     (
                         Dimension("learning_rate", 3e-4, 0.01, log=True),
@@ -130,11 +133,11 @@ SPACES = {
         ),
         Space(
             "encoder",
-            "the fine-tuning of the encoder",
+            gettext_noop("the fine-tuning of the encoder"),
             (
                 Branch(
                     "projection",
-                    "projection",
+                    gettext_noop("projection"),
                     2,  # validations
                     (Dimension("learning_rate", 1e-4, 0.01, log=True), *CONTRAST),
                 ),
@@ -198,27 +201,27 @@ def read_search(parameters: Mapping[str, Any]) -> Search:
     """
     unknown = sorted(set(parameters) - {*WORDS, *NUMBERS})
     if unknown:
-        raise TrainingFault(
-            f"A search has no parameter {', '.join(unknown)}; it has "
-            f"{', '.join([*WORDS, *NUMBERS])}."
-        )
+        parts = {"unknown": ", ".join(unknown), "known": ", ".join([*WORDS, *NUMBERS])}
+        raise TrainingFault(_("A search has no parameter %(unknown)s; it has %(known)s.") % parts)
     told: dict[str, Any] = {name: str(parameters[name]) for name in WORDS if name in parameters}
     told |= {name: _number(name, parameters[name]) for name in NUMBERS if name in parameters}
     if "minutes" in told:
         told.setdefault("trials", MOST_TRIALS)
     search = Search(**told)
     if search.what not in SPACES:
-        raise TrainingFault(f"Nothing is called {search.what!r} here; say {', '.join(SPACES)}.")
+        text = _("Nothing is called %(what)r here; say %(known)s.")
+        raise TrainingFault(text % {"what": search.what, "known": ", ".join(SPACES)})
     names = [branch.name for branch in search.space.branches]
     if search.only and search.only not in names:
-        raise TrainingFault(
-            f"only={search.only} is no part of {search.what}; say {', '.join(names)}."
-        )
+        text = _("only=%(only)s is no part of %(what)s; say %(known)s.")
+        parts = {"only": search.only, "what": search.what, "known": ", ".join(names)}
+        raise TrainingFault(text % parts)
     return search
 
 
 def _number(name: str, value: Any) -> int:
     text = str(value).strip()
     if not text.isdecimal() or not 1 <= int(text) <= NUMBERS[name]:
-        raise TrainingFault(f"{name} must be a whole number from 1 to {NUMBERS[name]:,}.")
+        fault = _("%(name)s must be a whole number from 1 to %(most)s.")
+        raise TrainingFault(fault % {"name": name, "most": f"{NUMBERS[name]:,}"})
     return int(text)

@@ -6,6 +6,9 @@ Nothing here imports torch.
 
 from typing import Any
 
+from django.utils.translation import gettext_noop as _
+from django.utils.translation import pgettext_lazy
+
 from catalog.models import Catalog
 from training.dial_costs import WHAT
 from training.distill_config import TEACHER, Distillation
@@ -15,26 +18,26 @@ from training.refresh import encoder_settings
 from training.search_space import NUMBERS, SPACES, USUAL_TRIALS, Search, read_search
 from training.text_config import FINETUNING, PRETRAINING, Finetuning, Pretraining
 
-YES_NO: Choices = (("yes", "Yes"), ("no", "No"))
+YES_NO: Choices = (("yes", _("Yes")), ("no", _("No")))
 SPLITS: Choices = (
-    ("time", "By time: the newest weeks are asked for"),
-    ("leave-last-out", "The last pick of everybody"),
-    ("leave-last-5", "The last five picks of everybody"),
+    ("time", _("By time: the newest weeks are asked for")),
+    ("leave-last-out", _("The last pick of everybody")),
+    ("leave-last-5", _("The last five picks of everybody")),
 )
-AS_DOWNLOADED = ("configured", "As downloaded")
+AS_DOWNLOADED = ("configured", _("As downloaded"))
 BRANCHES: Choices = tuple(
     {branch.name: branch.words for space in SPACES.values() for branch in space.branches}.items()
 )
 WAYS: Choices = (
-    ("projection", "Projection: a minute or so, texts are read as before"),
-    ("lora", "LoRA: small additions to the network"),
-    ("full", "Full: every weight learns"),
+    ("projection", _("Projection: a minute or so, texts are read as before")),
+    ("lora", _("LoRA: small additions to the network")),
+    ("full", _("Full: every weight learns")),
 )
 
 DESIGNS: Choices = (  # of ranking/personalizer.py
-    ("tokens", "Words, vectors and features"),
-    ("attention", "Vectors and features: quicker"),
-    ("features", "Features only: quickest"),
+    ("tokens", _("Words, vectors and features")),
+    ("attention", _("Vectors and features: quicker")),
+    ("features", _("Features only: quickest")),
 )
 
 
@@ -55,7 +58,8 @@ def _by_way(name: str, label: str, help_: str, **limits: Any) -> Parameter:
     values = {way: getattr(config, name) for way, config in FINETUNING.items()}
     usual = ", ".join(f"{way} {value:g}" for way, value in values.items())
     kind = type(values["full"])
-    return Parameter(name, label, help_, kind, None, f"Empty: {usual}", **limits)
+    told = _("Empty: %(values)s")
+    return Parameter(name, label, help_, kind, None, told, {"values": usual}, **limits)
 
 
 def _taught(name: str, label: str, help_: str, low: float, high: float) -> Parameter:
@@ -66,17 +70,17 @@ def _taught(name: str, label: str, help_: str, low: float, high: float) -> Param
 
 ENCODER = Parameter(
     "encoder",
-    "Encoder",
-    "The language model that reads the items.",
+    _("Encoder"),
+    _("The language model that reads the items."),
     str,
     "",
-    choices=(("", "The live model’s"), AS_DOWNLOADED),
+    choices=(("", _("The live model’s")), AS_DOWNLOADED),
     more_choices=_learned,
 )
 START_FROM = Parameter(
     "encoder",
-    "Start from",
-    "The encoder whose weights are trained further.",
+    _("Start from"),
+    _("The encoder whose weights are trained further."),
     str,
     AS_DOWNLOADED[0],
     choices=(AS_DOWNLOADED,),
@@ -84,17 +88,17 @@ START_FROM = Parameter(
 )
 TUNED = Parameter(
     "tuned",
-    "Settings from",
-    "A search for better settings; “latest” is the last one that succeeded.",
+    _("Settings from"),
+    _("A search for better settings; “latest” is the last one that succeeded."),
     str,
     "",
-    choices=(("", "The usual ones"), ("latest", "The latest search")),
+    choices=(("", _("The usual ones")), ("latest", _("The latest search"))),
     pattern=r"[0-9a-f-]{36}",
 )
 SPLIT = Parameter(
     "split",
-    "Split",
-    "What is held back, and asked for afterwards.",
+    _("Split"),
+    _("What is held back, and asked for afterwards."),
     str,
     "time",
     choices=SPLITS,
@@ -109,38 +113,57 @@ TEXT_LIMITS: dict[str, dict[str, Any]] = {  # of fields that both trainings of a
     "patience": {"low": 1, "high": 100, "is_seldom": True},
     "max_tokens": {"low": 8, "high": 512, "is_seldom": True},
 }
-STEPS = ("steps", "Steps", "Of the optimiser, at most; it ends when nothing gets better.")
-RATE = ("learning_rate", "Learning rate", "Rises at first, then falls.")
-BATCH = ("batch", "Batch", "Examples read at once; more needs more memory.")
-EVERY = ("every", "Validate every", "Steps between two looks at held-out data, and checkpoints.")
-ACCUMULATE = ("accumulate", "Batches a step", "More is like a larger batch, without its memory.")
-PATIENCE = ("patience", "Patience", "Validations without a better one before it ends.")
-TOKENS = ("max_tokens", "Tokens", "Of a text; what is longer is cut off while training.")
+STEPS = ("steps", _("Steps"), _("Of the optimiser, at most; it ends when nothing gets better."))
+RATE = ("learning_rate", _("Learning rate"), _("Rises at first, then falls."))
+BATCH = ("batch", _("Batch"), _("Examples read at once; more needs more memory."))
+EVERY = (
+    "every",
+    _("Validate every"),
+    _("Steps between two looks at held-out data, and checkpoints."),
+)
+ACCUMULATE = (
+    "accumulate",
+    _("Batches a step"),
+    _("More is like a larger batch, without its memory."),
+)
+PATIENCE = ("patience", _("Patience"), _("Validations without a better one before it ends."))
+TOKENS = ("max_tokens", _("Tokens"), _("Of a text; what is longer is cut off while training."))
 SEED = Parameter(
-    "seed", "Seed", "The same seed and data give the same run.", default=1, low=0, high=2**31 - 1
+    "seed",
+    _("Seed"),
+    _("The same seed and data give the same run."),
+    default=1,
+    low=0,
+    high=2**31 - 1,
 )
 TAUGHT: tuple[tuple[str, str, str, float, float], ...] = (  # name, label, help, least, most
-    ("requests", "Heads", "Of requests of the validation fold, at most.", 100, 100_000),
-    ("unlabelled", "Heads without picks", "Of people who did not come, at most.", 0, 100_000),
-    ("groups", "Groups of people", "Each is ordered by what the others taught.", 2, 10),
-    ("candidates", "Candidates", "Of a head, that are learned from.", 2, 100),
-    ("depth", "Depth", "Candidates that the cross-encoder orders when measured.", 10, 100),
-    ("history", "Titles of a history", "The last so many are read.", 1, 20),
-    ("max_tokens", "Tokens", "Of a pair of texts; what is longer is cut off.", 16, 512),
-    ("layers", "Layers that learn", "Of the encoder, from the top.", 1, 100),
-    ("members", "Members", "Personal models of an ensemble.", 1, 20),
-    ("personal_epochs", "Epochs of the personal model", "Passes over the heads.", 1, 200),
-    ("alpha", "Weight of the teacher", "The rest is the weight of the picks.", 0.0, 1.0),
-    ("temperature", "Temperature", "Higher = a softer order.", 0.1, 20.0),
-    ("tower_steps", "Steps of the tower", "At most.", 1, 10_000),
-    ("tower_rate", "Learning rate of the tower", "Small: it has been trained.", 1e-7, 0.1),
-    ("epochs", "Epochs of the tower", "On another split than by time; 0 = by size.", 0, 1_000),
-    ("rounds", "Trees", "Of the run’s own rankers, at most.", 1, 20_000),
-    ("network_epochs", "Epochs of the networks", "Of these; 0 = trees alone.", 0, 200),
+    ("requests", _("Heads"), _("Of requests of the validation fold, at most."), 100, 100_000),
+    ("unlabelled", _("Heads without picks"), _("Of people who did not come, at most."), 0, 100_000),
+    ("groups", _("Groups of people"), _("Each is ordered by what the others taught."), 2, 10),
+    ("candidates", _("Candidates"), _("Of a head, that are learned from."), 2, 100),
+    ("depth", _("Depth"), _("Candidates that the cross-encoder orders when measured."), 10, 100),
+    ("history", _("Titles of a history"), _("The last so many are read."), 1, 20),
+    ("max_tokens", _("Tokens"), _("Of a pair of texts; what is longer is cut off."), 16, 512),
+    ("layers", _("Layers that learn"), _("Of the encoder, from the top."), 1, 100),
+    ("members", _("Members"), _("Personal models of an ensemble."), 1, 20),
+    ("personal_epochs", _("Epochs of the personal model"), _("Passes over the heads."), 1, 200),
+    ("alpha", _("Weight of the teacher"), _("The rest is the weight of the picks."), 0.0, 1.0),
+    ("temperature", _("Temperature"), _("Higher = a softer order."), 0.1, 20.0),
+    ("tower_steps", _("Steps of the tower"), _("At most."), 1, 10_000),
+    ("tower_rate", _("Learning rate of the tower"), _("Small: it has been trained."), 1e-7, 0.1),
+    (
+        "epochs",
+        _("Epochs of the tower"),
+        _("On another split than by time; 0 = by size."),
+        0,
+        1_000,
+    ),
+    ("rounds", _("Trees"), _("Of the run’s own rankers, at most."), 1, 20_000),
+    ("network_epochs", _("Epochs of the networks"), _("Of these; 0 = trees alone."), 0, 200),
     (
         "evaluate_people",
-        "People in the evaluation",
-        "Of what is registered; 0 = all.",
+        _("People in the evaluation"),
+        _("Of what is registered; 0 = all."),
         0,
         10_000_000,
     ),
@@ -149,55 +172,55 @@ CHANCE: dict[str, Any] = {"low": 0.0, "high": 0.9, "is_seldom": True}
 
 SHEETS: dict[str, Sheet] = {
     TrainingRun.Kind.TRAIN: Sheet(
-        "Learns from what people did, makes a model, measures it and registers it.",
+        _("Learns from what people did, makes a model, measures it and registers it."),
         "manage.py train {catalog}",
         (
             ENCODER,
             TUNED,
             Parameter(
                 "epochs",
-                "Epochs of the tower",
-                "Passes over everybody’s histories, at most.",
-                usual="Empty: by the size of the log",
+                _("Epochs of the tower"),
+                _("Passes over everybody’s histories, at most."),
+                usual=_("Empty: by the size of the log"),
                 low=1,
                 high=1_000,
             ),
             Parameter(
                 "rounds",
-                "Trees",
-                "At most; it stops earlier when nothing gets better.",
-                usual="Empty: what is usual",
+                _("Trees"),
+                _("At most; it stops earlier when nothing gets better."),
+                usual=_("Empty: what is usual"),
                 low=1,
                 high=20_000,
             ),
             Parameter(
                 "network_epochs",
-                "Epochs of the networks",
-                "At most. 0 = trees alone, which is faster.",
-                usual="Empty: what is usual",
+                _("Epochs of the networks"),
+                _("At most. 0 = trees alone, which is faster."),
+                usual=_("Empty: what is usual"),
                 low=0,
                 high=200,
             ),
             Parameter(
                 "personal_epochs",
-                "Epochs of the personal model",
-                "At most. 0 = the head is not re-ordered.",
-                usual="Empty: what is usual",
+                _("Epochs of the personal model"),
+                _("At most. 0 = the head is not re-ordered."),
+                usual=_("Empty: what is usual"),
                 low=0,
                 high=200,
             ),
             Parameter(
                 "evaluate_people",
-                "People in the evaluation",
-                "At most so many, drawn. Fewer make wider intervals.",
-                usual="Empty: everybody",
+                _("People in the evaluation"),
+                _("At most so many, drawn. Fewer make wider intervals."),
+                usual=_("Empty: everybody"),
                 low=20,
                 high=10_000_000,
                 is_seldom=True,
             ),
             Parameter(
                 "promote_if_first",
-                "Go live by itself if it is the catalog’s first model",
+                _("Go live by itself if it is the catalog’s first model"),
                 "",
                 bool,
                 True,
@@ -207,39 +230,39 @@ SHEETS: dict[str, Sheet] = {
         ),
     ),
     TrainingRun.Kind.ENCODE: Sheet(
-        "Gives every item that is new or changed its vector. What is up to date costs nothing.",
+        _("Gives every item that is new or changed its vector. What is up to date costs nothing."),
         "manage.py refresh_embeddings {catalog}",
         always=lambda catalog: {"encoder": encoder_settings(catalog)},
     ),
     TrainingRun.Kind.EVALUATE: Sheet(
-        "Measures the pipeline beside baselines on what its models have not seen.",
+        _("Measures the pipeline beside baselines on what its models have not seen."),
         "manage.py evaluate {catalog}",
         (
             Parameter(
                 "what",
-                "Question",
-                "History, cold start and transfer fit a pipeline; the models’ page draws them.",
+                _("Question"),
+                _("History, cold start and transfer fit a pipeline; the models’ page draws them."),
                 str,
                 "",
                 choices=(
-                    ("", "How good, beside baselines"),
+                    ("", _("How good, beside baselines")),
                     *Evaluation.Kind.choices,
-                    (WHAT, "What the dials cost"),
+                    (WHAT, _("What the dials cost")),
                 ),
             ),
             SPLIT,
             Parameter(
                 "fresh",
-                "Fit a pipeline anew",
-                "No: the live model is measured, where one is live and the split is by time.",
+                _("Fit a pipeline anew"),
+                _("No: the live model is measured, where one is live and the split is by time."),
                 bool,
                 False,
                 choices=YES_NO,
             ),
             Parameter(
                 "encoder",
-                "Encoder",
-                "Another one than the live model’s fits a pipeline anew on its vectors.",
+                _("Encoder"),
+                _("Another one than the live model’s fits a pipeline anew on its vectors."),
                 str,
                 "",
                 choices=ENCODER.choices,
@@ -247,9 +270,9 @@ SHEETS: dict[str, Sheet] = {
             ),
             Parameter(
                 "people",
-                "People",
-                "Measured, at most; drawn.",
-                usual="Empty: everybody",
+                _("People"),
+                _("Measured, at most; drawn."),
+                usual=_("Empty: everybody"),
                 low=20,
                 high=10_000_000,
             ),
@@ -257,7 +280,7 @@ SHEETS: dict[str, Sheet] = {
         option="--{name} {value}",
     ),
     TrainingRun.Kind.PRETRAIN: Sheet(
-        "Teaches the language model this catalog’s words, from its texts alone.",
+        _("Teaches the language model this catalog’s words, from its texts alone."),
         "manage.py pretrain {catalog}",
         (
             START_FROM,
@@ -268,8 +291,8 @@ SHEETS: dict[str, Sheet] = {
             _of(
                 Pretraining(),
                 "masked",
-                "Weight of hidden words",
-                "Guess hidden tokens; 0 = without.",
+                _("Weight of hidden words"),
+                _("Guess hidden tokens; 0 = without."),
                 low=0.0,
                 high=10.0,
                 is_seldom=True,
@@ -277,8 +300,8 @@ SHEETS: dict[str, Sheet] = {
             _of(
                 Pretraining(),
                 "contrastive",
-                "Weight of views",
-                "Find the other view of a text; 0 = without.",
+                _("Weight of views"),
+                _("Find the other view of a text; 0 = without."),
                 low=0.0,
                 high=10.0,
                 is_seldom=True,
@@ -288,52 +311,55 @@ SHEETS: dict[str, Sheet] = {
         ),
     ),
     TrainingRun.Kind.QUANTIZE: Sheet(
-        "Makes smaller forms of an encoder, measures each, keeps the fastest that loses next to "
-        "nothing.",
+        _(
+            "Makes smaller forms of an encoder, measures each, keeps the fastest that loses next to"
+            " nothing."
+        ),
         "manage.py quantize {catalog}",
         (ENCODER, SPLIT),
     ),
     TrainingRun.Kind.TUNE: Sheet(
-        "Searches for better settings, by trials on the validation fold; never on the test.",
+        _("Searches for better settings, by trials on the validation fold; never on the test."),
         "manage.py tune {catalog}",
         (
             Parameter(
                 "what",
-                "What",
-                "Whose settings are searched for.",
+                pgettext_lazy("of a search", "What"),
+                _("Whose settings are searched for."),
                 str,
                 Search.what,
                 choices=tuple((name, space.words) for name, space in SPACES.items()),
             ),
             Parameter(
                 "only",
-                "Only",
-                "One part of it.",
+                _("Only"),
+                _("One part of it."),
                 str,
                 Search.only,
-                choices=(("", "All parts"), *BRANCHES),
+                choices=(("", _("All parts")), *BRANCHES),
                 is_seldom=True,
             ),
             Parameter(
                 "trials",
-                "Trials",
-                "At most; those given up early count.",
-                usual=f"Empty: {USUAL_TRIALS}, or as many as the minutes allow",
+                _("Trials"),
+                _("At most; those given up early count."),
+                usual=_("Empty: %(many)d, or as many as the minutes allow"),
+                usual_values={"many": USUAL_TRIALS},
                 low=1,
                 high=NUMBERS["trials"],
             ),
             Parameter(
                 "minutes",
-                "Minutes",
-                "After so many, no trial begins.",
-                usual="Empty: no limit",
+                _("Minutes"),
+                _("After so many, no trial begins."),
+                usual=_("Empty: no limit"),
                 low=1,
                 high=NUMBERS["minutes"],
             ),
             Parameter(
                 "workers",
-                "Processes",
-                "That try settings at the same time.",
+                _("Processes"),
+                _("That try settings at the same time."),
                 default=Search.workers,
                 low=1,
                 high=NUMBERS["workers"],
@@ -345,26 +371,26 @@ SHEETS: dict[str, Sheet] = {
                 Parameter(
                     name,
                     label,
-                    "Of each training that is tried, at most.",
-                    usual="Empty: what is usual",
+                    _("Of each training that is tried, at most."),
+                    usual=_("Empty: what is usual"),
                     low=1,
                     high=NUMBERS[name],
                     is_seldom=True,
                 )
                 for name, label in (
-                    ("epochs", "Epochs of the tower"),
-                    ("rounds", "Trees"),
-                    ("steps", "Steps of fine-tuning"),
+                    ("epochs", _("Epochs of the tower")),
+                    ("rounds", _("Trees")),
+                    ("steps", _("Steps of fine-tuning")),
                 )
             ),
         ),
         together=read_search,
     ),
     TrainingRun.Kind.FINETUNE: Sheet(
-        "Teaches the language model what goes with what, from what people pick next.",
+        _("Teaches the language model what goes with what, from what people pick next."),
         "manage.py finetune {catalog}",
         (
-            Parameter("way", "Way", "What of it learns.", str, Finetuning.way, choices=WAYS),
+            Parameter("way", _("Way"), _("What of it learns."), str, Finetuning.way, choices=WAYS),
             START_FROM,
             TUNED,
             *(
@@ -374,16 +400,16 @@ SHEETS: dict[str, Sheet] = {
             _of(
                 Finetuning(),
                 "history",
-                "Texts of a history",
-                "The last so many are read while training.",
+                _("Texts of a history"),
+                _("The last so many are read while training."),
                 low=1,
                 high=50,
             ),
             _of(
                 Finetuning(),
                 "hard",
-                "Hard negatives",
-                "Texts near to a target that should fit less, a batch.",
+                _("Hard negatives"),
+                _("Texts near to a target that should fit less, a batch."),
                 low=0,
                 high=256,
                 is_seldom=True,
@@ -391,8 +417,8 @@ SHEETS: dict[str, Sheet] = {
             _of(
                 Finetuning(),
                 "temperature",
-                "Temperature",
-                "Lower tells near texts apart more sharply.",
+                _("Temperature"),
+                _("Lower tells near texts apart more sharply."),
                 low=0.005,
                 high=1.0,
                 is_seldom=True,
@@ -400,37 +426,51 @@ SHEETS: dict[str, Sheet] = {
             _of(
                 Finetuning(),
                 "rank",
-                "Rank",
-                "Size of LoRA’s additions.",
+                _("Rank"),
+                _("Size of LoRA’s additions."),
                 low=1,
                 high=256,
                 is_seldom=True,
             ),
-            _of(Finetuning(), "crop", "Crop", "Chance to hide the newest part.", **CHANCE),
-            _of(Finetuning(), "drop", "Drop", "Chance to hide each item of a history.", **CHANCE),
-            _of(Finetuning(), "reorder", "Reorder", "Chance to shuffle a history.", **CHANCE),
-            _of(Finetuning(), "word_drop", "Drop words", "Chance to hide each token.", **CHANCE),
+            _of(Finetuning(), "crop", _("Crop"), _("Chance to hide the newest part."), **CHANCE),
+            _of(
+                Finetuning(),
+                "drop",
+                _("Drop"),
+                _("Chance to hide each item of a history."),
+                **CHANCE,
+            ),
+            _of(Finetuning(), "reorder", _("Reorder"), _("Chance to shuffle a history."), **CHANCE),
+            _of(
+                Finetuning(),
+                "word_drop",
+                _("Drop words"),
+                _("Chance to hide each token."),
+                **CHANCE,
+            ),
             _of(Finetuning(), *TOKENS, **TEXT_LIMITS["max_tokens"]),
             SPLIT,
         ),
     ),
     TrainingRun.Kind.DISTILL: Sheet(
-        "A cross-encoder and an ensemble teach personal model and tower; the live model with a "
-        "student that surely pays is registered.",
+        _(
+            "A cross-encoder and an ensemble teach personal model and tower; the live model with a "
+            "student that surely pays is registered."
+        ),
         "manage.py distill {catalog}",
         (
             _of(
                 Distillation(),
                 "design",
-                "The personal model reads",
-                "Its design.",
+                _("The personal model reads"),
+                _("Its design."),
                 choices=DESIGNS,
             ),
             SPLIT,
             Parameter(
                 "encoder",
-                "Encoder",
-                "On another split than by time: on whose vectors a pipeline is fitted.",
+                _("Encoder"),
+                _("On another split than by time: on whose vectors a pipeline is fitted."),
                 str,
                 "",
                 choices=ENCODER.choices,

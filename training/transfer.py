@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from django.utils.translation import gettext_noop
 from numpy.typing import NDArray
 
 from ranking.device import one_thread
@@ -175,12 +176,12 @@ def _rows(
     state = cases.state
     popularity = state.popularity.blend
     scorers: dict[str, Scorer] = {
-        "chance": chance(state, handle.seed),
-        "popular there": lambda context: popularity,
-        "text across": text_scorer(state),
-        "tower of there": _scorer(state, own, wanted),
-        "tower of both, by text": _scorer(state, both, wanted),
-        "tower of both": _scorer(state, both, np.ones(len(wanted), dtype=bool)),
+        gettext_noop("chance"): chance(state, handle.seed),
+        gettext_noop("popular there"): lambda context: popularity,
+        gettext_noop("text across"): text_scorer(state),
+        gettext_noop("tower of there"): _scorer(state, own, wanted),
+        gettext_noop("tower of both, by text"): _scorer(state, both, wanted),
+        gettext_noop("tower of both"): _scorer(state, both, np.ones(len(wanted), dtype=bool)),
     }
     people = np.arange(len(cases.contexts))
     for name, scorer in scorers.items():

@@ -8,6 +8,7 @@ from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.urls import reverse
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
 from catalog.models import Role
@@ -31,7 +32,8 @@ def start(request: HttpRequest, slug: str, kind: str) -> HttpResponse:
     earlier = TrainingRun.objects.filter(catalog=catalog, kind=kind)
     going_on = earlier.going_on().order_by("created_at").first()
     if going_on:
-        messages.info(request, f"A run of {catalog.name} to {kind} goes on already: this one.")
+        text = _("A run of %(catalog)s to %(kind)s goes on already: this one.")
+        messages.info(request, text % {"catalog": catalog.name, "kind": _(kind)})
         return redirect("dashboard:run", going_on.pk)
     fields = [one.name for one in SHEETS[kind].parameters]
     asked = {name: request.POST[name][:64] for name in fields if name in request.POST}
@@ -58,7 +60,8 @@ def cancel(request: HttpRequest, run_id: uuid.UUID) -> HttpResponse:
     """Ask for the end of a run."""
     run = get_object_or_404(TrainingRun, pk=run_id)
     if not runs.cancel(run, staff_user(request).username):
-        messages.error(request, f"This run is over already: {run.get_state_display().lower()}.")
+        text = _("This run is over already: %(state)s.")
+        messages.error(request, text % {"state": _(run.state)})
     return redirect("dashboard:run", run.pk)
 
 
@@ -68,7 +71,8 @@ def pause(request: HttpRequest, run_id: uuid.UUID) -> HttpResponse:
     """Ask a run to stop at its next check and to keep its checkpoint."""
     run = get_object_or_404(TrainingRun, pk=run_id)
     if not runs.pause(run, staff_user(request).username):
-        messages.error(request, f"This run cannot be paused: it is {run.standing}.")
+        text = _("This run cannot be paused: it is %(standing)s.")
+        messages.error(request, text % {"standing": _(run.standing)})
     return redirect("dashboard:run", run.pk)
 
 
@@ -78,7 +82,8 @@ def resume(request: HttpRequest, run_id: uuid.UUID) -> HttpResponse:
     """Have a paused run go on from its checkpoint."""
     run = get_object_or_404(TrainingRun, pk=run_id)
     if not runs.resume(run, staff_user(request).username):
-        messages.error(request, f"This run is not paused: it is {run.standing}.")
+        text = _("This run is not paused: it is %(standing)s.")
+        messages.error(request, text % {"standing": _(run.standing)})
     return redirect("dashboard:run", run.pk)
 
 
@@ -99,5 +104,5 @@ def retry(request: HttpRequest, run_id: uuid.UUID) -> HttpResponse:
     except TrainingFault as fault:
         messages.error(request, str(fault))
         return redirect("dashboard:run", run.pk)
-    messages.success(request, "Queued again, as a new run with the same parameters and seed.")
+    messages.success(request, _("Queued again, as a new run with the same parameters and seed."))
     return redirect("dashboard:run", again.pk)

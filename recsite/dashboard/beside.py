@@ -12,7 +12,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from django.conf import settings
 from django.db import connection
+from django.utils.translation import get_language, override
+from django.utils.translation import gettext as _
 
 logger = logging.getLogger(__name__)
 
@@ -48,9 +51,10 @@ class Beside(Generic[T]):
             if key in self._going_on:
                 return None
             if len(self._going_on) >= MOST_WAITING:
-                return Outcome(None, "Too much is going on beside the pages: ask again soon.")
+                return Outcome(None, _("Too much is going on beside the pages: ask again soon."))
             self._going_on.add(key)
-        self.begin(lambda: self._work(key, work))
+        language = get_language() or settings.LANGUAGE_CODE  # a thread has none of its own
+        self.begin(lambda: self._work(key, work, language))
         with self._lock:
             return self._outcomes.get(key)
 
@@ -74,16 +78,15 @@ class Beside(Generic[T]):
 
         threading.Thread(target=and_close, daemon=True).start()
 
-    def _work(self, key: str, work: Callable[[], T]) -> None:
+    def _work(self, key: str, work: Callable[[], T], language: str) -> None:
         with self._turn:
             try:
                 outcome = Outcome(work())
             except Exception as fault:
                 logger.exception("Work beside a page failed: %s", key)
-                told = isinstance(fault, self.told)
-                outcome = Outcome[T](
-                    None, str(fault) if told else f"It failed: {type(fault).__name__}."
-                )
+                with override(language):
+                    told = _("It failed: %(fault)s.") % {"fault": type(fault).__name__}
+                outcome = Outcome[T](None, str(fault) if isinstance(fault, self.told) else told)
         with self._lock:
             self._outcomes[key] = outcome
             self._going_on.discard(key)

@@ -10,12 +10,14 @@ from django.db.models import Count, Min, Q
 from django.db.models.functions import TruncDate
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext_noop
 
 from training.models import Schedule, TrainingRun
 from training.schedules import slots
 
 SPAN = timedelta(days=14)  # back and ahead
 DAY = timedelta(days=1)
+COMING = gettext_noop("coming")
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,7 @@ class Event:
 
     moment: datetime  # of the first
     text: str
-    state: str  # of a run, or 'coming'
+    state: str  # of a run, or COMING
     count: int
     url: str = ""
 
@@ -99,7 +101,10 @@ def _coming(schedules: Iterable[Schedule], now: datetime, last: date) -> list[Ev
         for moment in slots(schedule, now, _start(last + DAY) - timedelta(microseconds=1)):
             days[moment.date()].append(moment)
         text = f"{schedule.get_kind_display()} {schedule.catalog.slug}"
-        coming += [Event(moments[0], text, "coming", len(moments)) for moments in days.values()]
+        coming += [
+            Event(moments[0], text, gettext_noop("coming"), len(moments))
+            for moments in days.values()
+        ]
     return coming
 
 

@@ -5,25 +5,29 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from django.utils.text import capfirst
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
+
 from training.gate import QUALITY, Figure, figure, figure_of, paired_with
 from training.models import ModelVersion
-from training.report import HISTORIES, NEW, POPULARITIES
+from training.report import CATEGORY, HISTORIES, NEW, POPULARITIES
 
 METRICS = {  # name in training/report.py → words on the pages
-    "ndcg@10": "nDCG@10",
-    "recall@10": "Recall@10",
-    "recall@20": "Recall@20",
-    "mrr@10": "MRR@10",
-    "coverage@10": "Coverage",
+    "ndcg@10": gettext_noop("nDCG@10"),
+    "recall@10": gettext_noop("Recall@10"),
+    "recall@20": gettext_noop("Recall@20"),
+    "mrr@10": gettext_noop("MRR@10"),
+    "coverage@10": gettext_noop("Coverage"),
 }
 NAMES = {  # how the rest is written
     "ndcg": "nDCG",
-    "recall": "Recall",
+    "recall": gettext_noop("Recall"),
     "mrr": "MRR",
     "map": "MAP",
-    "hit": "Hit rate",
+    "hit": gettext_noop("Hit rate"),
     "auc": "AUC",
-    "auc_of_seen": "AUC of what was seen",
+    "auc_of_seen": gettext_noop("AUC of what was seen"),
 }
 FAMILIES = (*NAMES, "coverage")  # in the order of the page; others after them
 CLEAR = 0.05  # p below which a paired difference counts as one
@@ -73,18 +77,18 @@ class Measured:
 def words_of(name: str) -> str:
     """ndcg@10 → nDCG@10; intra_list_diversity@10 → Intra list diversity@10."""
     stem, at, depth = name.partition("@")
-    return NAMES.get(stem, stem.replace("_", " ").capitalize()) + at + depth
+    return _(NAMES.get(stem) or stem.replace("_", " ").capitalize()) + at + depth
 
 
 def measured(
     version: ModelVersion, live: ModelVersion | None, names: Mapping[str, str]
 ) -> list[Measured]:
-    """These metrics (name → words) of a model beside the live one's, if that is another."""
+    """These metrics (name → words in English) beside the live model's, if that is another."""
     champion = live if live is not None and live.pk != version.pk else None
     paired = paired_with(version.metrics, champion).get("metrics", {}) if champion else {}
     return [
         Measured(
-            words,
+            _(words),
             figure(version.metrics, name),
             figure(champion.metrics, name) if champion is not None else None,
             figure_of(paired.get(name)),
@@ -117,7 +121,7 @@ def by_segment(version: ModelVersion, live: ModelVersion | None) -> list[Measure
     names += [name for name in by_size if name not in known]
     return [
         Measured(
-            name[:1].upper() + name[1:],
+            _segment_words(name),
             _of_segment(found[name]),
             _of_segment(theirs.get(name)),
             figure_of(paired.get(name)),
@@ -126,6 +130,13 @@ def by_segment(version: ModelVersion, live: ModelVersion | None) -> list[Measure
         )
         for name in names
     ]
+
+
+def _segment_words(name: str) -> str:
+    """A segment as the page names it: no history → No history, category X → Category X."""
+    if name.startswith(CATEGORY):
+        return _("Category %(name)s") % {"name": name.removeprefix(CATEGORY)}
+    return capfirst(_(name))
 
 
 def _place(name: str) -> tuple[int, str, int]:

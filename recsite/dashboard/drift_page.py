@@ -12,6 +12,8 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.dateparse import parse_date
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 from django.views.decorators.http import require_GET, require_POST
 from kombu.exceptions import OperationalError as BrokerAway
 
@@ -29,11 +31,14 @@ BOUNDS = dict.fromkeys(drift_measures.PSI_MEASURES, drift_measures.PSI_BOUNDS) |
 }
 MOVED = {DriftLevel.WATCH, DriftLevel.ALERT}
 UNITS = dict.fromkeys(drift_measures.PSI_MEASURES, "PSI") | {
-    "vectors": "energy",
-    "ctr": "share",
+    "vectors": gettext_noop("energy"),
+    "ctr": gettext_noop("share"),
     "ndcg": "nDCG@10",
 }
-BESIDE = {"ctr": ("before", "the week before"), "ndcg": ("offline", "the live model, offline")}
+BESIDE = {
+    "ctr": ("before", gettext_noop("the week before")),
+    "ndcg": ("offline", gettext_noop("the live model, offline")),
+}
 
 
 @dataclass(frozen=True)
@@ -94,14 +99,13 @@ def measure(request: HttpRequest, slug: str) -> HttpResponse:
     catalog = get_object_or_404(Catalog, slug=slug)
     address = reverse("dashboard:drift", args=[slug])
     if not catalog.live_bundle:
-        messages.error(request, "No model is live, so there is nothing to compare with.")
+        messages.error(request, _("No model is live, so there is nothing to compare with."))
         return redirect(address)
     try:
         tasks.measure_drift.delay(catalog.pk)
     except BrokerAway as fault:
-        messages.error(
-            request, f"The broker cannot be reached ({fault}), so no worker hears of it."
-        )
+        text = _("The broker cannot be reached (%(fault)s), so no worker hears of it.")
+        messages.error(request, text % {"fault": fault})
         return redirect(address)
     return redirect(f"{address}?asked={time.time():.0f}")
 
@@ -152,11 +156,11 @@ def _rows(report: DriftReport) -> list[Row]:
     return [
         Row(
             name,
-            title,
-            UNITS[name],
+            _(title),
+            _(UNITS[name]),
             BOUNDS.get(name),
             report.measures[name],
-            DriftLevel(report.measures[name]["level"]).label,
+            str(DriftLevel(report.measures[name]["level"]).label),
         )
         for name, title in drift_measures.TITLES.items()
         if name in report.measures
@@ -183,5 +187,5 @@ def _charts(reports: list[DriftReport]) -> list[DayChart]:
             if (one := report.measures.get(name))
         ]
         if any(point.value is not None for point in points):
-            charts.append(day_chart(name, title, points, BOUNDS.get(name), beside))
+            charts.append(day_chart(name, _(title), points, BOUNDS.get(name), _(beside)))
     return charts

@@ -3,6 +3,8 @@
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop, override
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from catalog.models import Catalog, Role
@@ -18,8 +20,8 @@ from training.errors import TrainingFault
 from training.gate import gate, paired_with
 from training.models import ModelVersion
 
-ALONE = {"words": "Metric", "value": "This model"}
-COLUMNS = {**ALONE, "live": "Live", "difference": "Difference"}
+ALONE = {"words": gettext_noop("Metric"), "value": gettext_noop("This model")}
+COLUMNS = {**ALONE, "live": gettext_noop("Live"), "difference": gettext_noop("Difference")}
 CSV_HEAD = (
     "part",
     "name",
@@ -84,7 +86,8 @@ def metrics_csv(request: HttpRequest, slug: str, bundle_id: str) -> StreamingHtt
     """Every figure of one model beside the live one's."""
     version = _find(slug, bundle_id)
     live = registry.live_version(version.catalog)
-    parts = (("whole", everything(version, live)), ("segment", by_segment(version, live)))
+    with override("en"):  # what a program reads says the same to everybody
+        parts = (("whole", everything(version, live)), ("segment", by_segment(version, live)))
     rows = [_cells(part, one) for part, found in parts for one in found]
     return csv_file(f"{bundle_id}.csv", CSV_HEAD, rows)
 
@@ -113,7 +116,7 @@ def rehearsal(request: HttpRequest, slug: str, bundle_id: str) -> HttpResponse:
     """Try a bundle out on this machine, beside the page."""
     version = _find(slug, bundle_id)
     if not bundle_exists(bundle_id):
-        messages.error(request, "Its files were removed: there is nothing to try out.")
+        messages.error(request, _("Its files were removed: there is nothing to try out."))
     else:
         rehearsals.begin(version)
     if request.headers.get("HX-Request"):
@@ -133,7 +136,7 @@ def delete_page(request: HttpRequest, slug: str, bundle_id: str) -> HttpResponse
         except TrainingFault as refused:
             fault = str(refused)
         else:
-            messages.success(request, f"Gone: {', '.join(gone)}.")
+            messages.success(request, _("Gone: %(gone)s.") % {"gone": _(", ").join(gone)})
             return redirect("dashboard:catalog-models", slug)
     context = {
         "tab": "models",

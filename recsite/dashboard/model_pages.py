@@ -9,6 +9,8 @@ from django.db.models import Count, F, Prefetch
 from django.db.models.fields.json import KeyTransform
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 from django.views.decorators.http import require_GET, require_http_methods
 
 from catalog.models import Catalog, EncoderVersion, Role
@@ -37,7 +39,7 @@ from training.tuned import Best, best_of
 MODELS_A_PAGE = 20
 PROMOTIONS = 30
 SEARCHES = 10
-COLUMNS = {"created": "Model", **METRICS}
+COLUMNS = {"created": gettext_noop("Model"), **METRICS}
 
 
 @dataclass(frozen=True)
@@ -98,30 +100,39 @@ class Strong:
         return plots_of(self.kind, self.evaluation.rows) if self.evaluation else []
 
 
-QUESTIONS = (  # kind, title, what it asks
+QUESTIONS = (  # kind, title, what it asks; in English
     (
         Evaluation.Kind.BY_ENCODER,
-        "One encoder or another",
-        "How good lists are by the texts of the recent items alone, as each encoder of this "
-        "catalog reads them: as configured, pre-trained, fine-tuned, quantised.",
+        gettext_noop("One encoder or another"),
+        gettext_noop(
+            "How good lists are by the texts of the recent items alone, as each encoder of this"
+            " catalog reads them: as configured, pre-trained, fine-tuned, quantised."
+        ),
     ),
     (
         Evaluation.Kind.BY_HISTORY,
-        "The language model or behaviour",
-        "How good lists are by the language model alone, by behaviour alone, and by the blend that "
-        "is served: for people of whom more and more is known, and for items picked more often.",
+        gettext_noop("The language model or behaviour"),
+        gettext_noop(
+            "How good lists are by the language model alone, by behaviour alone, and by the blend"
+            " that is served: for people of whom more and more is known, and for items picked more"
+            " often."
+        ),
     ),
     (
         Evaluation.Kind.COLD_START,
-        "Cold start",
-        "People of whom nothing, one or three things are known; items that nobody has touched; and "
-        "a catalog on its first day, against what is popular and against chance.",
+        gettext_noop("Cold start"),
+        gettext_noop(
+            "People of whom nothing, one or three things are known; items that nobody has touched;"
+            " and a catalog on its first day, against what is popular and against chance."
+        ),
     ),
     (
         Evaluation.Kind.TRANSFER,
-        "From one catalog to another",
-        "People known in one half of this catalog’s departments and new in the other, as if those "
-        "were two catalogs.",
+        gettext_noop("From one catalog to another"),
+        gettext_noop(
+            "People known in one half of this catalog’s departments and new in the other, as if"
+            " those were two catalogs."
+        ),
     ),
 )
 
@@ -148,6 +159,7 @@ def page(request: HttpRequest, slug: str) -> HttpResponse:
     live = registry.live_version(catalog)
     encoders = list(catalog.encoders.select_related("parent").order_by("-created_at"))
     searches = _searches(catalog)
+    learns_from = list(catalog.learns_from.order_by("pk"))
     history = catalog.promotions.select_related("by").order_by("-at", "-pk")
     return render(
         request,
@@ -176,7 +188,8 @@ def page(request: HttpRequest, slug: str) -> HttpResponse:
             "distillation": _distillation(catalog),
             "has_found": any(one.run.state == RunState.SUCCEEDED for one in searches),
             "strong": _strong(catalog),
-            "learns_from": catalog.learns_from.order_by("pk"),
+            "learns_from": learns_from,
+            "other_names": _(", ").join(other.name for other in learns_from),
         },
     )
 
@@ -210,7 +223,9 @@ def promote_page(request: HttpRequest, slug: str, bundle_id: str) -> HttpRespons
     catalog = get_object_or_404(Catalog, slug=slug)
     version = get_object_or_404(ModelVersion, catalog=catalog, bundle_id=bundle_id)
     version.catalog = catalog
-    fault = "Its rehearsal goes on: wait for what it says." if rehearsals.goes_on(version) else ""
+    fault = ""
+    if rehearsals.goes_on(version):
+        fault = _("Its rehearsal goes on: wait for what it says.")
     if "force" in request.POST:
         require(request, Role.ADMIN)
     if request.method == "POST" and not fault:
@@ -224,7 +239,7 @@ def promote_page(request: HttpRequest, slug: str, bundle_id: str) -> HttpRespons
         except TrainingFault as refused:
             fault = str(refused)
         else:
-            messages.success(request, f"{bundle_id} is live.")
+            messages.success(request, _("%(bundle)s is live.") % {"bundle": bundle_id})
             return redirect("dashboard:catalog-models", slug)
     live = registry.live_version(catalog)
     if request.method == "GET":
@@ -253,7 +268,7 @@ def roll_back_page(request: HttpRequest, slug: str) -> HttpResponse:
     catalog = locked_catalog(slug)
     fault = ""
     if request.method == "POST" and request.POST.get("live") != catalog.live_bundle:
-        fault = "Another model is live by now. Look at what stands here now, then decide again."
+        fault = _("Another model is live by now. Look at what stands here now, then decide again.")
     elif request.method == "POST":
         try:
             change = registry.roll_back(
@@ -262,9 +277,10 @@ def roll_back_page(request: HttpRequest, slug: str) -> HttpResponse:
         except TrainingFault as refused:
             fault = str(refused)
         else:
-            messages.success(
-                request, f"{change.to_bundle or 'No model, only encoder and popularity,'} is live."
-            )
+            told = _("No model, only encoder and popularity, is live.")
+            if change.to_bundle:
+                told = _("%(bundle)s is live.") % {"bundle": change.to_bundle}
+            messages.success(request, told)
             return redirect("dashboard:catalog-models", slug)
     context = {
         "tab": "models",

@@ -13,6 +13,8 @@ from functools import partial
 from django.db.models import Q
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import get_object_or_404, render
+from django.utils.translation import get_language, override
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET
 
 from catalog.models import Catalog, Item, Role, User
@@ -41,6 +43,11 @@ class Subject:
     items: tuple[Item, ...]
     text: str  # of a search; '' = recommendations
     missing: tuple[str, ...] = ()  # what was named and is not there
+
+    @property
+    def titles(self) -> str:
+        """Those of the items."""
+        return _(", ").join(f"“{item.title}”" for item in self.items)
 
     @property
     def key(self) -> str:
@@ -121,25 +128,29 @@ def page(request: HttpRequest, slug: str) -> HttpResponse:
 
 def compared(catalog: Catalog, bundles: tuple[str, str], subject: Subject) -> Outcome[Lists] | None:
     """Both lists; None while a bundle is being loaded for them."""
-    work = partial(compare, catalog, bundles, subject)
+    language = get_language() or "en"
+    work = partial(compare, catalog, bundles, subject, language)
     try:
         if all(_is_ready(catalog, bundle_id) for bundle_id in bundles):
             return Outcome(work())
     except RankingFault as fault:
         return Outcome(None, str(fault))
-    key = f"{catalog.pk} {catalog.items_version} {bundles} {subject.key}"
+    key = f"{catalog.pk} {catalog.items_version} {bundles} {subject.key} {language}"
     return _beside.ask(key, work)
 
 
-def compare(catalog: Catalog, bundles: tuple[str, str], subject: Subject) -> Lists:
-    """Put the question to both bundles.
+def compare(
+    catalog: Catalog, bundles: tuple[str, str], subject: Subject, language: str = "en"
+) -> Lists:
+    """Put the question to both bundles; reasons and faults are in this language.
 
     Raises
     ------
     RankingFault
         One of them cannot be loaded.
     """
-    slates = [_answer(catalog, _loaded(catalog, bundle_id), subject) for bundle_id in bundles]
+    with override(language):
+        slates = [_answer(catalog, _loaded(catalog, bundle_id), subject) for bundle_id in bundles]
     ids = {item_id for slate in slates for item_id in slate.item_ids}
     items = Item.objects.select_related("catalog").in_bulk(ids)
     left, right = slates
@@ -191,7 +202,8 @@ def _loaded(catalog: Catalog, bundle_id: str) -> Loaded:
         try:
             loaded = load_state(catalog, bundle_id, (live[0].items, live[1]))
         except UNFIT as fault:
-            raise RankingFault(f"{bundle_id} cannot be loaded: {fault}") from fault
+            text = _("%(bundle)s cannot be loaded: %(fault)s")
+            raise RankingFault(text % {"bundle": bundle_id, "fault": fault}) from fault
         _held[catalog.pk] = (bundle_id, catalog.items_version, loaded)
         return loaded
 
@@ -242,12 +254,13 @@ def _subject(catalog: Catalog, sent: QueryDict) -> Subject:
         people = User.objects.filter(Q(external_id=named) | Q(username=named))
         person = people.first()
         if person is None:
-            missing.append(f"There is nobody called “{named}”.")
+            missing.append(_("There is nobody called “%(name)s”.") % {"name": named})
     items = []
     for text in _items_sent(sent):
         item = _item(catalog, text)
         if item is None:
-            missing.append(f"There is no item “{text}” in {catalog.name}.")
+            told = _("There is no item “%(text)s” in %(catalog)s.")
+            missing.append(told % {"text": text, "catalog": catalog.name})
         else:
             items.append(item)
     text = sent.get("q", "").strip()[:LONGEST]

@@ -4,6 +4,8 @@ from django.contrib import messages
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 from django.views.decorators.http import require_http_methods, require_POST
 
 from catalog.models import Catalog, Role
@@ -14,7 +16,7 @@ from training.errors import TrainingFault
 from training.gate import LIMITS, limits_of, set_limits
 from training.models import ModelVersion
 
-CHANGED = "The share has changed by now. Look at what stands here, then decide again."
+CHANGED = gettext_noop("The share has changed by now. Look at what stands here, then decide again.")
 
 
 @needs(Role.OPERATOR)
@@ -29,7 +31,8 @@ def challenge(request: HttpRequest, slug: str, bundle_id: str) -> HttpResponse:
     except TrainingFault as refused:
         messages.error(request, str(refused))
     else:
-        messages.success(request, f"{bundle_id} is the challenger. It answers nobody yet.")
+        text = _("%(bundle)s is the challenger. It answers nobody yet.")
+        messages.success(request, text % {"bundle": bundle_id})
     return redirect("dashboard:model", slug, bundle_id)
 
 
@@ -48,9 +51,9 @@ def step(request: HttpRequest, slug: str, bundle_id: str) -> HttpResponse:
         require(request, Role.ADMIN)
     shown, wanted = (_whole(request.POST.get(name, "")) for name in ("from", "share"))
     if rehearsals.goes_on(version):
-        messages.error(request, "Its rehearsal goes on: wait for what it says.")
+        messages.error(request, _("Its rehearsal goes on: wait for what it says."))
     elif shown != (catalog.challenger_share if catalog.challenger_bundle == bundle_id else 0):
-        messages.error(request, CHANGED)
+        messages.error(request, _(CHANGED))
     else:
         reason, force = request.POST.get("reason", ""), "force" in request.POST
         try:
@@ -58,8 +61,13 @@ def step(request: HttpRequest, slug: str, bundle_id: str) -> HttpResponse:
         except TrainingFault as refused:
             messages.error(request, str(refused))
         else:
-            done = "is live" if wanted == rollout.ALL else f"answers {wanted} % of the people"
-            messages.success(request, f"{bundle_id} {done}.")
+            is_live = wanted == rollout.ALL
+            text = (
+                _("%(bundle)s is live.")
+                if is_live
+                else _("%(bundle)s answers %(share)d %% of the people.")
+            )
+            messages.success(request, text % {"bundle": bundle_id, "share": wanted})
     return redirect("dashboard:model", slug, bundle_id)
 
 
@@ -74,7 +82,7 @@ def stop(request: HttpRequest, slug: str) -> HttpResponse:
     except TrainingFault as refused:
         messages.error(request, str(refused))
     else:
-        messages.success(request, "Stopped: the live model answers everybody.")
+        messages.success(request, _("Stopped: the live model answers everybody."))
     return redirect("dashboard:catalog-models", slug)
 
 
@@ -92,7 +100,7 @@ def limits(request: HttpRequest, slug: str) -> HttpResponse:
         except TrainingFault as refused:
             fault, values = str(refused), values | sent
         else:
-            messages.success(request, "The gate's limits are kept.")
+            messages.success(request, _("The gate's limits are kept."))
             return redirect("dashboard:gate-limits", slug)
     rows = [(name, limit, values[name]) for name, limit in LIMITS.items()]
     context = {"tab": "models", "catalog": catalog, "rows": rows, "fault": fault}

@@ -7,6 +7,8 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import render
+from django.utils.translation import gettext as _
+from django.utils.translation import pgettext
 from django.views.decorators.http import require_GET
 
 from catalog.models import Role
@@ -90,23 +92,26 @@ def _asked_for(told: list[str]) -> list[TrainingRun]:
 
 def _groups(runs: list[TrainingRun]) -> list[Group]:
     facts: list[tuple[str, Callable[[TrainingRun], Any]]] = [
-        ("Kind", lambda run: run.get_kind_display()),
-        ("Catalog", lambda run: run.catalog.slug),
-        ("State", lambda run: run.standing),
-        ("Took", lambda run: duration(run.seconds)),
-        ("Attempts", lambda run: run.attempts),
-        ("Seed", lambda run: run.seed),
-        ("Snapshot", lambda run: run.snapshot_digest[:12]),
-        ("Code", lambda run: run.code_version),
-        ("By", lambda run: run.created_by.username if run.created_by else "the system"),
-        ("Tags", lambda run: ", ".join(run.tags)),
+        (_("Kind"), lambda run: run.get_kind_display()),
+        (_("Catalog"), lambda run: run.catalog.slug),
+        (_("State"), lambda run: _(run.standing)),
+        (_("Took"), lambda run: duration(run.seconds)),
+        (_("Attempts"), lambda run: run.attempts),
+        (_("Seed"), lambda run: run.seed),
+        (_("Snapshot"), lambda run: run.snapshot_digest[:12]),
+        (_("Code"), lambda run: run.code_version),
+        (
+            pgettext("who started a run", "By"),
+            lambda run: run.created_by.username if run.created_by else _("the system"),
+        ),
+        (_("Tags"), lambda run: ", ".join(run.tags)),
     ]
     about = [Row(name, [Cell(plain(fact(run))) for run in runs]) for name, fact in facts]
     return [
-        Group("Metrics", _figures(runs)),
-        Group("Parameters", _stored([run.parameters for run in runs])),
-        Group("About", about),
-        Group("Environment", _stored([run.environment for run in runs])),
+        Group(_("Metrics"), _figures(runs)),
+        Group(_("Parameters"), _stored([run.parameters for run in runs])),
+        Group(pgettext("a run", "About"), about),
+        Group(_("Environment"), _stored([run.environment for run in runs])),
     ]
 
 
@@ -147,7 +152,9 @@ def _numbers(name: str, values: list[float | None], *, lower: bool = False) -> R
         delta = value - first if place and first is not None else None
         better = None if not delta else (delta < 0) == lower
         cells.append(Cell(f"{value:.4f}", delta, better))
-    return Row(f"{name}, {'lowest' if lower else 'highest'}" if "/" in name else name, cells)
+    if "/" in name:
+        name = (_("%(name)s, lowest") if lower else _("%(name)s, highest")) % {"name": name}
+    return Row(name, cells)
 
 
 def _is_loss(name: str) -> bool:

@@ -10,6 +10,7 @@ from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST
 
 from catalog.models import Catalog, Role
@@ -17,7 +18,7 @@ from recsite.dashboard.access import locked_catalog, needs, staff_user
 from training import runs
 from training.cost import Cost, estimate
 from training.models import TrainingRun
-from training.parameters import Checked, Choices, Parameter, Sheet, checked, words
+from training.parameters import Checked, Choices, Parameter, Sheet, checked, fault_of, words
 from training.sheets import SEED, SHEETS
 
 LONGEST = 64  # characters of a value
@@ -69,7 +70,7 @@ class Wish:
         try:
             SEED.read(self.seed, self.catalog)
         except ValueError as fault:
-            found.faults[SEED.name] = f"{SEED.label}: {fault}."
+            found.faults[SEED.name] = fault_of(SEED, fault)
         return found
 
     def parameters(self, read: Checked) -> dict[str, Any]:
@@ -117,7 +118,7 @@ def start(request: HttpRequest, wish: Wish, read: Checked) -> TrainingRun:
     same = TrainingRun.objects.going_on().filter(catalog=catalog, kind=wish.kind, seed=seed)
     for run in same.order_by("created_at"):
         if run.parameters == parameters:
-            messages.info(request, "This very run is going on already.")
+            messages.info(request, _("This very run is going on already."))
             return run
     user = staff_user(request)
     if wish.earlier and wish.earlier.may_be_repeated:
@@ -185,7 +186,7 @@ def _wish(told: QueryDict) -> Wish:
         catalog = get_object_or_404(chosen[:1])
     sheet = SHEETS.get(kind)
     if sheet is None:
-        raise Http404(f"There is no form for runs of kind {kind!r}.")
+        raise Http404(_("There is no form for runs of kind %(kind)r.") % {"kind": kind})
     before = earlier.parameters if earlier else {}
     asked = {
         one.name: told.get(one.name, _text(before.get(one.name, ""))).strip()[:LONGEST]
@@ -205,7 +206,7 @@ def _earlier(told: str) -> TrainingRun | None:
     try:
         key = uuid.UUID(told)
     except ValueError:
-        raise Http404("There is no such run.") from None
+        raise Http404(_("There is no such run.")) from None
     return get_object_or_404(TrainingRun.objects.select_related("catalog"), pk=key)
 
 

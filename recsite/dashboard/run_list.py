@@ -8,6 +8,7 @@ from zlib import crc32
 from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, QueryDict
 from django.shortcuts import render
+from django.utils.translation import gettext_lazy, pgettext_lazy
 from django.views.decorators.http import require_GET
 
 from catalog.models import Catalog, Role
@@ -28,13 +29,13 @@ SORTS = {  # column in the address → what it is sorted by, and whether falling
     "took": (("worked",), True),
 }
 HEADS = (  # column in the address, words, class
-    ("kind", "Run", ""),
-    ("state", "State", ""),
-    ("", "Stage", ""),
-    ("best", "Best", "text-right"),
-    ("started", "Started", ""),
-    ("took", "Took", "text-right"),
-    ("", "By", ""),
+    ("kind", gettext_lazy("Run"), ""),
+    ("state", gettext_lazy("State"), ""),
+    ("", gettext_lazy("Stage"), ""),
+    ("best", gettext_lazy("Best"), "text-right"),
+    ("started", gettext_lazy("Started"), ""),
+    ("took", gettext_lazy("Took"), "text-right"),
+    ("", pgettext_lazy("who started a run", "By"), ""),
 )
 COLUMNS = (
     *("run", "catalog", "kind", "state", "stage", "progress", "best", "queued", "started"),
@@ -156,7 +157,7 @@ def _heads(chosen: dict[str, str], sort: str) -> list[Head]:
     heads = []
     for column, words, css in HEADS:
         if not column:
-            heads.append(Head(words, css))
+            heads.append(Head(str(words), css))
             continue
         order = "none"
         if sort.removeprefix("-") == column:
@@ -164,7 +165,7 @@ def _heads(chosen: dict[str, str], sort: str) -> list[Head]:
         falls_first = SORTS[column][1]
         falls = order == "ascending" or (order == "none" and falls_first)
         target = f"?{_query(chosen, f'-{column}' if falls else column)}"
-        heads.append(Head(words, css, target.removesuffix("&"), order))
+        heads.append(Head(str(words), css, target.removesuffix("&"), order))
     return heads
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_POST
 
 from catalog.models import Import, Role
@@ -173,13 +174,14 @@ def _live(run: TrainingRun) -> Live:
 def _waits_for(run: TrainingRun) -> str:
     """Why a queued run has not begun."""
     if run.standing == "pausing":
-        return "It stops at its next check, and keeps what it has learned until then."
+        return _("It stops at its next check, and keeps what it has learned until then.")
     if run.state != RunState.QUEUED:
         return ""
     same = TrainingRun.objects.filter(catalog=run.catalog, kind=run.kind, state=RunState.RUNNING)
     if same.exists():
-        return f"It waits for the {run.kind} run of {run.catalog.name} that is going on."
+        text = _("It waits for the %(kind)s run of %(catalog)s that is going on.")
+        return text % {"kind": _(run.kind), "catalog": run.catalog.name}
     for part in health.backstage.parts().values():
         if not part.ready:
-            return f"It waits. {part.detail}"
-    return "It waits for a worker to be free."
+            return _("It waits. %(detail)s") % {"detail": part.detail}
+    return _("It waits for a worker to be free.")

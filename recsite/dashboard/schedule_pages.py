@@ -11,6 +11,8 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from catalog.models import Catalog, Role
@@ -22,12 +24,13 @@ from training.models import INTERVALS, SCHEDULED_KINDS, Schedule, TrainingRun
 
 LATE = timedelta(minutes=5)  # schedules are looked at every minute
 KINDS = [
-    (value, {"encode": "Refresh embeddings"}.get(value, words)) for value, words in SCHEDULED_KINDS
+    (value, gettext_noop("Refresh embeddings") if value == TrainingRun.Kind.ENCODE else words)
+    for value, words in SCHEDULED_KINDS
 ]
 TRIGGERS = [
-    (Schedule.Trigger.TIMETABLE.value, "At an hour"),
-    (Schedule.Trigger.INTERACTIONS.value, "After so many new interactions"),
-    (Schedule.Trigger.DRIFT.value, "When the drift exceeds"),
+    (Schedule.Trigger.TIMETABLE.value, gettext_noop("At an hour")),
+    (Schedule.Trigger.INTERACTIONS.value, gettext_noop("After so many new interactions")),
+    (Schedule.Trigger.DRIFT.value, gettext_noop("When the drift exceeds")),
 ]
 
 
@@ -52,7 +55,7 @@ class ScheduleForm(forms.Form):
         """
         if not self.is_valid():
             raise TrainingFault(
-                "Choose a catalog, what starts and when, and write numbers, whole but for drift."
+                _("Choose a catalog, what starts and when, and write numbers, whole but for drift.")
             )
         wanted = self.cleaned_data
         told = {name: wanted[name] for name in schedules.SETTINGS if wanted.get(name) is not None}
@@ -89,7 +92,7 @@ def add(request: HttpRequest) -> HttpResponse:
         schedule = ScheduleForm(request.POST).save()
     except TrainingFault as fault:
         return _list(request, "", str(fault))
-    messages.success(request, f"Scheduled: {schedule}.")
+    messages.success(request, _("Scheduled: %(schedule)s.") % {"schedule": schedule})
     return redirect("dashboard:schedules")
 
 
@@ -105,7 +108,7 @@ def edit(request: HttpRequest, schedule_id: int) -> HttpResponse:
         except TrainingFault as refused:
             fault = str(refused)
         else:
-            messages.success(request, f"Changed: {changed}.")
+            messages.success(request, _("Changed: %(schedule)s.") % {"schedule": changed})
             return redirect("dashboard:schedules")
     stored = {
         "catalog": schedule.catalog.slug,
@@ -125,21 +128,21 @@ def edit(request: HttpRequest, schedule_id: int) -> HttpResponse:
 @require_POST
 def pause(request: HttpRequest, schedule_id: int) -> HttpResponse:
     """Let it start nothing for a while."""
-    return _do(request, schedule_id, schedules.pause, "Paused")
+    return _do(request, schedule_id, schedules.pause, _("Paused: %(schedule)s."))
 
 
 @needs(Role.ADMIN)
 @require_POST
 def resume(request: HttpRequest, schedule_id: int) -> HttpResponse:
     """Go on."""
-    return _do(request, schedule_id, schedules.resume, "Resumed")
+    return _do(request, schedule_id, schedules.resume, _("Resumed: %(schedule)s."))
 
 
 @needs(Role.ADMIN)
 @require_POST
 def delete(request: HttpRequest, schedule_id: int) -> HttpResponse:
     """Forget it; the runs that it started stay."""
-    return _do(request, schedule_id, schedules.delete, "Deleted")
+    return _do(request, schedule_id, schedules.delete, _("Deleted: %(schedule)s."))
 
 
 @needs(Role.ADMIN)
@@ -149,8 +152,12 @@ def auto_promote(request: HttpRequest, slug: str) -> HttpResponse:
     catalog = get_object_or_404(Catalog, slug=slug)
     allowed = request.POST.get("allowed") == "yes"
     schedules.allow_promotion(catalog, allowed)
-    words = "may promote where the gate is green" if allowed else "promote nothing"
-    messages.success(request, f"Schedules of {catalog.name} {words}.")
+    told = (
+        _("Schedules of %(catalog)s may promote where the gate is green.")
+        if allowed
+        else _("Schedules of %(catalog)s promote nothing.")
+    )
+    messages.success(request, told % {"catalog": catalog.name})
     return redirect("dashboard:schedules")
 
 
@@ -159,7 +166,7 @@ def _do(
 ) -> HttpResponse:
     schedule = _find(schedule_id)
     verb(schedule)
-    messages.success(request, f"{done}: {schedule}.")
+    messages.success(request, done % {"schedule": schedule})
     return redirect("dashboard:schedules")
 
 

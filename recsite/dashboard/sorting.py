@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from django.http import QueryDict
+from django.utils.translation import gettext as _
 
 DOWN = "-"
 
@@ -34,9 +35,10 @@ class Sorting:
     def heads(
         self, columns: Mapping[str, str], query: QueryDict, texts: tuple[str, ...] = ()
     ) -> list[Head]:
-        """The heads of the columns (key → words); those in `texts` begin with their first letter.
+        """The heads of the columns (key → words in English).
 
-        Numbers begin with the largest. The rest of the address is kept, but for the page number.
+        Those in `texts` begin with their first letter, numbers with the largest. The rest of the
+        address is kept, but for the page number.
         """
         heads = []
         for key, words in columns.items():
@@ -46,5 +48,5 @@ class Sorting:
             other.pop("page", None)
             other["sort"] = DOWN + key if down else key
             way = ("descending" if self.descending else "ascending") if chosen else "none"
-            heads.append(Head(words, other.urlencode(), way, key not in texts))
+            heads.append(Head(_(words), other.urlencode(), way, key not in texts))
         return heads

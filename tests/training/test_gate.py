@@ -143,6 +143,8 @@ class TestAgainstTheLiveOne:
         rehearsal = {"champion": "", "faults": faults, "asked": 3}
         version = make(shop, ndcg=0.2, rehearsal=rehearsal)
         assert checks_of(version)["smoke queries"] == (False, faults[0])
+        stored = [one.name for one in gate(version, None, check_files=False) if one.is_stored]
+        assert stored == ["smoke queries"]  # a page says that this one is in English
         with pytest.raises(TrainingFault, match="The gate is red: A guest got an empty answer"):
             registry.promote(version, None, "It will do.")
         assert checks_of(make(shop, rehearsal=None))["smoke queries"][0] is None

@@ -4,6 +4,7 @@ from dataclasses import asdict
 from typing import Any
 
 import pytest
+from django.utils.translation import override
 
 from catalog.models import Catalog, EncoderVersion
 from training import train
@@ -46,6 +47,13 @@ class TestSheets:
         usual = {one.name: one.default for one in SHEETS[kind].parameters}
         found = checked(SHEETS[kind], shop, usual)
         assert (found.values, found.faults) == ({}, {})
+
+    @pytest.mark.parametrize("language", ["en", "zh-hans"])
+    def test_what_an_empty_field_means_is_said(self, language: str) -> None:
+        with override(language):
+            said = {one.name: one.placeholder for one in SHEETS["finetune"].parameters}
+        assert "full 400, lora 400, projection 3000" in said["steps"]
+        assert said["history"] == ""
 
     def test_says_what_to_type_instead(self, shop: Catalog) -> None:
         line = SHEETS[TrainingRun.Kind.EVALUATE].line(shop, {"fresh": True, "people": 50})

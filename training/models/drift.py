@@ -3,6 +3,8 @@
 from typing import ClassVar
 
 from django.db import models
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext_noop
 
 from catalog.models import Catalog
 
@@ -10,10 +12,10 @@ from catalog.models import Catalog
 class DriftLevel(models.TextChoices):
     """How much something has moved."""
 
-    UNKNOWN = "unknown", "Too little to tell"
-    STEADY = "steady"
-    WATCH = "watch"
-    ALERT = "alert"
+    UNKNOWN = gettext_noop("unknown"), _("Too little to tell")
+    STEADY = gettext_noop("steady"), _("Steady")
+    WATCH = gettext_noop("watch"), _("Watch")
+    ALERT = gettext_noop("alert"), _("Alert")
 
 
 class DriftReportQuerySet(models.QuerySet["DriftReport"]):

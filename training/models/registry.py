@@ -4,6 +4,7 @@ from typing import ClassVar
 
 from django.conf import settings
 from django.db import models
+from django.utils.translation import gettext_lazy as _
 
 from catalog.models import Catalog, EncoderVersion
 from training.models.runs import TrainingRun
@@ -58,10 +59,10 @@ class Evaluation(models.Model):
     """A table of figures that an evaluation of one kind found; its rows are drawn as a plot."""
 
     class Kind(models.TextChoices):
-        BY_ENCODER = "by-encoder"
-        BY_HISTORY = "by-history"
-        COLD_START = "cold-start"
-        TRANSFER = "transfer"
+        BY_ENCODER = "by-encoder", _("By Encoder")
+        BY_HISTORY = "by-history", _("By History")
+        COLD_START = "cold-start", _("Cold Start")
+        TRANSFER = "transfer", _("Transfer")
 
     catalog = models.ForeignKey(Catalog, on_delete=models.CASCADE, related_name="evaluations")
     run = models.ForeignKey(TrainingRun, on_delete=models.SET_NULL, null=True, blank=True)
@@ -83,10 +84,10 @@ class Promotion(models.Model):
     """A change of what answers: who, when, from what to what, for how many, and why."""
 
     class Kind(models.TextChoices):
-        PROMOTE = "promote"
-        ROLL_BACK = "roll-back"
-        ROLL_OUT = "roll-out"  # to a share of the people; the live bundle stays
-        STOP = "stop"  # of a roll-out
+        PROMOTE = "promote", _("Promote")
+        ROLL_BACK = "roll-back", _("Roll Back")
+        ROLL_OUT = "roll-out", _("Roll Out")  # to a share of the people; the live bundle stays
+        STOP = "stop", _("Stop")  # of a roll-out
 
     catalog = models.ForeignKey(Catalog, on_delete=models.CASCADE, related_name="promotions")
     kind = models.CharField(max_length=16, choices=Kind)

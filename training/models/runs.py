@@ -13,6 +13,8 @@ from django.db.models import Case, F, Func, Max, OuterRef, Q, Subquery, When
 from django.db.models.fields.json import KT
 from django.db.models.functions import Cast, Coalesce, Least, Now
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext_noop
 
 from catalog.models import Catalog
 
@@ -20,12 +22,12 @@ from catalog.models import Catalog
 class RunState(models.TextChoices):
     """The states of a run. Only training/leases.py and runs.py move a run to another one."""
 
-    QUEUED = "queued"
-    RUNNING = "running"
-    PAUSED = "paused"
-    CANCELLED = "cancelled"
-    FAILED = "failed"
-    SUCCEEDED = "succeeded"
+    QUEUED = gettext_noop("queued"), _("Queued")
+    RUNNING = gettext_noop("running"), _("Running")
+    PAUSED = gettext_noop("paused"), _("Paused")
+    CANCELLED = gettext_noop("cancelled"), _("Cancelled")
+    FAILED = gettext_noop("failed"), _("Failed")
+    SUCCEEDED = gettext_noop("succeeded"), _("Succeeded")
 
 
 KEEP_CHECKPOINTS = timedelta(days=7)  # of runs that failed or were cancelled
@@ -105,15 +107,15 @@ class TrainingRun(models.Model):
     """One run. This row is its truth: the broker only wakes a worker up."""
 
     class Kind(models.TextChoices):
-        TRAIN = "train"
-        ENCODE = "encode"
-        EVALUATE = "evaluate"
-        PRETRAIN = "pretrain"
-        FINETUNE = "finetune"
-        QUANTIZE = "quantize"
-        TUNE = "tune"
-        DISTILL = "distill"
-        IMPORT = "import"
+        TRAIN = gettext_noop("train"), _("Train")
+        ENCODE = gettext_noop("encode"), _("Encode")
+        EVALUATE = gettext_noop("evaluate"), _("Evaluate")
+        PRETRAIN = gettext_noop("pretrain"), _("Pretrain")
+        FINETUNE = gettext_noop("finetune"), _("Finetune")
+        QUANTIZE = gettext_noop("quantize"), _("Quantize")
+        TUNE = gettext_noop("tune"), _("Tune")
+        DISTILL = gettext_noop("distill"), _("Distill")
+        IMPORT = gettext_noop("import"), _("Import")
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4)
     catalog = models.ForeignKey(Catalog, on_delete=models.CASCADE, related_name="runs")
@@ -193,9 +195,9 @@ class TrainingRun(models.Model):
     def standing(self) -> str:
         """Its state, and what it was asked for and has not done yet: cancelling, pausing."""
         if not self.is_over and self.cancel_requested:
-            return "cancelling"
+            return gettext_noop("cancelling")
         if self.state == RunState.RUNNING and self.pause_requested:
-            return "pausing"
+            return gettext_noop("pausing")
         return self.state
 
     @property
@@ -243,11 +245,11 @@ class TuningTrial(models.Model):
     """
 
     class State(models.TextChoices):
-        WAITING = "waiting"
-        RUNNING = "running"
-        COMPLETE = "complete"
-        PRUNED = "pruned"
-        FAIL = "fail", "Failed"
+        WAITING = "waiting", _("Waiting")
+        RUNNING = "running", _("Running")
+        COMPLETE = "complete", _("Complete")
+        PRUNED = "pruned", _("Pruned")
+        FAIL = "fail", _("Failed")
 
     run = models.ForeignKey(TrainingRun, on_delete=models.CASCADE, related_name="trials")
     number = models.PositiveIntegerField()  # in the study, which other runs may share

@@ -5,6 +5,8 @@ from typing import ClassVar
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from catalog.models import Catalog
 from training.models.runs import TrainingRun
@@ -27,9 +29,12 @@ class Schedule(models.Model):
     """When runs of a kind start by themselves in a catalog. Written by training/schedules.py."""
 
     class Trigger(models.TextChoices):
-        TIMETABLE = "timetable"  # at an hour of the day, and every so many hours from it on
-        INTERACTIONS = "interactions"  # after so many new ones
-        DRIFT = "drift"  # when a measured drift exceeds a limit
+        TIMETABLE = (
+            "timetable",
+            gettext_lazy("Timetable"),
+        )  # at an hour of the day, and every so many hours from it on
+        INTERACTIONS = "interactions", gettext_lazy("Interactions")  # after so many new ones
+        DRIFT = "drift", gettext_lazy("Drift")  # when a measured drift exceeds a limit
 
     catalog = models.ForeignKey(Catalog, on_delete=models.CASCADE, related_name="schedules")
     kind = models.CharField(max_length=16, choices=SCHEDULED_KINDS)
@@ -71,10 +76,12 @@ class Schedule(models.Model):
     def when(self) -> str:
         """When it starts a run, in words."""
         if self.trigger == self.Trigger.INTERACTIONS:
-            return f"after {self.interactions:,} new interactions"
+            return _("after %(many)s new interactions") % {"many": f"{self.interactions:,}"}
         if self.trigger == self.Trigger.DRIFT:
-            return f"when the drift exceeds {self.drift:g}"
+            return _("when the drift exceeds %(bound)s") % {"bound": f"{self.drift:g}"}
+        told = {"hour": f"{self.hour:02}", "hours": self.every_hours}
         if self.every_hours == 24:
-            return f"every day at {self.hour:02}:00 UTC"
-        often = "every hour" if self.every_hours == 1 else f"every {self.every_hours} hours"
-        return f"{often}, {self.hour:02}:00 UTC among them"
+            return _("every day at %(hour)s:00 UTC") % told
+        if self.every_hours == 1:
+            return _("every hour, %(hour)s:00 UTC among them") % told
+        return _("every %(hours)d hours, %(hour)s:00 UTC among them") % told

@@ -60,7 +60,9 @@ class TestPage:
         settings.ALERT_WEBHOOK_URL = "http://127.0.0.1:9/"
         assert "told within five minutes" in staff.get(PAGE).content.decode()
         DriftReport.objects.update(send_fault="The webhook answered 500.")
-        assert "The webhook answered 500. It is tried again" in staff.get(PAGE).content.decode()
+        assert (
+            "The webhook answered 500.</span> It is tried again" in staff.get(PAGE).content.decode()
+        )
         DriftReport.objects.update(sent_at=timezone.now())
         assert "The webhook was told just now" in staff.get(PAGE).content.decode()
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.test import Client
 from django.urls import reverse
 
@@ -96,6 +97,13 @@ class TestPage:
         assert (rows[0]["paired"], rows[0]["difference"]) == ("yes", "0.011")
         assert [row["requests"] for row in rows][-2:] == ["40", "1234"]
 
+    def test_csv_says_the_same_in_every_language(
+        self, staff: Client, pair: tuple[ModelVersion, ModelVersion]
+    ) -> None:
+        english = staff.get(address(pair[1], "model-csv")).getvalue()
+        staff.cookies[settings.LANGUAGE_COOKIE_NAME] = "zh-hans"
+        assert staff.get(address(pair[1], "model-csv")).getvalue() == english
+
 
 class TestRegistry:
     def test_sorted_by_a_figure(
@@ -177,7 +185,7 @@ class TestRollOut:
         shop.refresh_from_db()
         shop.withdraw_challenger(pair[1].bundle_id, "An answer of it failed.")
         page = staff.get(reverse("dashboard:catalog-models", args=["shop"])).content.decode()
-        assert "The roll-out was stopped by itself. An answer of it failed." in page
+        assert 'The roll-out was stopped by itself. <span lang="en">An answer of it failed.' in page
         overview = staff.get(reverse("dashboard:overview")).content.decode()
         assert "The roll-out of a model of Larder was stopped. An answer of it failed." in overview
 
