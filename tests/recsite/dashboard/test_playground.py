@@ -10,6 +10,7 @@ from django.test import Client
 from django.urls import reverse
 
 from catalog.models import Catalog, Item, SlateLog, User
+from ranking.explain import reason
 from ranking.types import Query, Slate, SlateItem
 from recsite.dashboard import playground
 from recsite.dashboard.beside import Beside
@@ -37,6 +38,9 @@ def two(shop: Catalog, tmp_path: Path) -> tuple[ModelVersion, ModelVersion]:
     return left, right
 
 
+SIMILAR = ("similar",)
+
+
 @pytest.fixture
 def asked(
     two: tuple[ModelVersion, ModelVersion], monkeypatch: pytest.MonkeyPatch
@@ -52,7 +56,7 @@ def asked(
         questions.append((query, context))
         ids = {item.external_id: item.pk for item in catalog.items.all()}
         items = tuple(
-            SlateItem(ids[name], place, 1 / (place + 1), 1.0, ("popular",), f"Because of {name}")
+            SlateItem(ids[name], place, 1 / (place + 1), 1.0, SIMILAR, reason(SIMILAR, name, 0))
             for place, name in enumerate(orders[state.bundle_id])
         )
         return Slate(uuid.uuid4(), items, state.bundle_id, ())
@@ -81,7 +85,7 @@ class TestLists:
         assert [line.other for line in lists.left] == [2, 1, None]
         page = answer.content.decode()
         assert "2 of 3 stand in both lists." in page
-        for said in ("▲</span>1", "▼</span>1", "new", "gone", "Because of plum", "0.3333"):
+        for said in ("▲</span>1", "▼</span>1", "new", "gone", "Because of “plum”", "0.3333"):
             assert said in page
         assert not SlateLog.objects.exists()
         assert all(not query.log for query, _ in asked)
