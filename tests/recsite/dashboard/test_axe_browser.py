@@ -1,4 +1,7 @@
-"""Every page under axe-core: no violation in light and dark, on a phone and on a wide screen."""
+"""Every page under axe-core: no violation in light and dark, on a phone and on a wide screen.
+
+In English and in Chinese.
+"""
 
 import uuid
 from collections.abc import Iterator
@@ -11,6 +14,8 @@ from django.conf import settings
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import override
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from catalog.events import Event, log_interactions
@@ -36,6 +41,7 @@ SCREENS = ({"width": 390, "height": 844}, {"width": 1440, "height": 900})  # px
 # What depends on the scheme; all the rest is judged in light, for the markup is the same.
 COLOURS = ["color-contrast", "link-in-text-block"]
 SCHEMES: dict[str, dict[str, Any]] = {"light": {}, "dark": {"runOnly": COLOURS}}
+LANGUAGES = pytest.mark.parametrize("locale", ["en", "zh-hans"])
 JUDGE = """async options => {
   const {violations} = await axe.run({resultTypes: ["violations"], preload: false, ...options});
   return violations.flatMap(rule => rule.nodes.map(node =>
@@ -193,9 +199,9 @@ def browser(chromium_path: str) -> Iterator[Browser]:
         yield playwright.chromium.launch(executable_path=chromium_path, args=ARGUMENTS)
 
 
-def visitor(browser: Browser, address: str, session: str = "") -> BrowserContext:
+def visitor(browser: Browser, address: str, locale: str, session: str = "") -> BrowserContext:
     """A visitor in whose pages axe stands ready; with a session, somebody who is logged in."""
-    context = browser.new_context(base_url=address, reduced_motion="reduce")
+    context = browser.new_context(base_url=address, locale=locale, reduced_motion="reduce")
     context.set_default_timeout(20_000)  # ms
     context.add_init_script(AXE_SCRIPT)  # the browser's own way in, which no policy concerns
     if session:
@@ -217,20 +223,24 @@ def violations(page: Page, path: str) -> list[str]:
     return found
 
 
+@LANGUAGES
 def test_the_dashboard(
-    live_server: Any, session: str, dashboard: list[str], browser: Browser
+    live_server: Any, session: str, dashboard: list[str], browser: Browser, locale: str
 ) -> None:
-    page = visitor(browser, str(live_server), session).new_page()
+    page = visitor(browser, str(live_server), locale, session).new_page()
     assert [one for path in dashboard for one in violations(page, path)] == []
 
 
+@LANGUAGES
 def test_the_shop_the_news_and_the_account(
-    live_server: Any, session: str, demos: list[str], browser: Browser
+    live_server: Any, session: str, demos: list[str], browser: Browser, locale: str
 ) -> None:
-    page = visitor(browser, str(live_server), session).new_page()
+    page = visitor(browser, str(live_server), locale, session).new_page()
     page.goto(demos[0])
-    page.get_by_role("button", name="Add to cart").first.click()
-    page.get_by_role("status").get_by_text("is in your cart").wait_for()
+    with override(locale):
+        add, added = _("Add to cart"), _("%(title)s is in your cart.") % {"title": ""}
+    page.get_by_role("button", name=add).first.click()
+    page.get_by_role("status").get_by_text(added).wait_for()
     found = [one for path in demos for one in violations(page, path)]
-    stranger = visitor(browser, str(live_server)).new_page()
+    stranger = visitor(browser, str(live_server), locale).new_page()
     assert found + [one for path in WITHOUT_LOGIN for one in violations(stranger, path)] == []
