@@ -9,6 +9,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from catalog.actor import acting_as
+from catalog.creation import learn_from
 from catalog.events import Event, log_interactions
 from catalog.models import ApiKey, AuditEntry, Catalog, Item, User
 from catalog.people import ensure_guest
@@ -48,6 +49,30 @@ class TestWhat:
         assert entry.before == {"diversity": 0.1, "event_weights": {"view": 0.1}}
         assert entry.after == {"diversity": 0.4, "event_weights": {"view": 0.2}}
         assert entry.differences == [("diversity", 0.1, 0.4), ("event_weights, view", 0.1, 0.2)]
+
+    def test_which_catalogs_it_learns_from(self, shop: Catalog) -> None:
+        others = [
+            Catalog.objects.create(slug=slug, name=slug, item_kind="article")
+            for slug in ("news", "films")
+        ]
+        forget()
+        with acting_as("rosa"):
+            learn_from(shop, ["news", "films"])
+        entry = the_entry()
+        assert (entry.who, entry.kind, entry.action, entry.label) == (
+            "rosa", "catalog", "changed", "shop",
+        )  # fmt: skip
+        assert entry.before == {"learns_from": []}
+        assert entry.after == {"learns_from": ["films", "news"]}
+        forget()
+        learn_from(shop, ["films"])
+        assert the_entry().before == {"learns_from": ["films", "news"]}
+        assert the_entry().after == {"learns_from": ["films"]}
+        forget()
+        learn_from(shop, ["films"])
+        assert not AuditEntry.objects.exists()
+        others[1].delete()
+        assert AuditEntry.objects.filter(label="shop").get().after == {"learns_from": []}
 
     def test_saving_without_a_change_is_none(self, shop: Catalog) -> None:
         shop.save()
