@@ -4,7 +4,7 @@ import json
 import shutil
 import signal
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -13,6 +13,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from catalog.models import Catalog
 from ranking.errors import RankingFault
 from training.errors import RunCancelled, RunPaused, StaleLease, TrainingFault
+from training.gate import Check
 from training.handle import RunHandle
 from training.leases import Lease, claim, finish
 from training.models import ModelVersion, RunState, TrainingRun
@@ -51,6 +52,13 @@ def find_run(text: str) -> TrainingRun:
     if run is None:
         raise CommandError(f"There is no run {text!r}; the dashboard lists them.")
     return run
+
+
+def say_gate(checks: Iterable[Check], say: Callable[[str], None]) -> None:
+    """Each check of a gate on a line; red stands out."""
+    for check in checks:
+        colour = check.colour.upper() if check.ok is False else check.colour
+        say(f"{colour:12} {check.name}: {check.reason}")
 
 
 def add_run_arguments(parser: CommandParser, names: str) -> None:

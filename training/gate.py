@@ -1,5 +1,9 @@
 """⑭ The gate: named checks of a model against the live one, each green, red or not measured.
 
+Red blocks everybody who does not overrule it. What was not measured blocks no person, who sees that
+on the page and decides, but it blocks whatever promotes by itself: nobody looked. A catalog that
+does not ask for a check sets its limit to the value that lets every model pass.
+
 `LIMITS` is the one place that says what is asked for; a catalog keeps those that differ in
 `gate_limits`. All but the files are read from the version's metrics, so that a list of models is
 cheap: training/report.py measured them on the test, training/rehearsal.py on this machine.
@@ -36,24 +40,38 @@ class Limit:
     default: float
     most: float  # the least is 0
     words: str  # in English
+    check: str  # that it is of
+    off: float  # with this value the check asks for nothing
 
 
 LIMITS = {
     "quality_margin": Limit(
-        0.02, 1.0, gettext_noop("share of the live model's nDCG@10 that may be lost")
+        0.02,
+        1.0,
+        gettext_noop("share of the live model's nDCG@10 that may be lost"),
+        "quality",
+        1.0,
     ),
     "coverage_share": Limit(
-        0.5, 1.0, gettext_noop("share of the live model's coverage that must remain")
+        0.5,
+        1.0,
+        gettext_noop("share of the live model's coverage that must remain"),
+        "coverage",
+        0.0,
     ),
     "latency_ratio": Limit(
         1.5,
         100.0,
         gettext_noop("times the live model's median time of a request that it may take"),
+        "latency",
+        100.0,
     ),
     "calibration_rise": Limit(
         0.25,
         10.0,
         gettext_noop("share by which lists may stray further from the mix of a person's history"),
+        "calibration",
+        10.0,
     ),
     "fairness_gap": Limit(
         0.02,
@@ -61,9 +79,15 @@ LIMITS = {
         gettext_noop(
             "growth of the gap in nDCG@10 between long and short histories that is allowed"
         ),
+        "fairness gap",
+        1.0,
     ),
     "rare_share": Limit(
-        0.5, 1.0, gettext_noop("share of the live model's places for rare items that must stay")
+        0.5,
+        1.0,
+        gettext_noop("share of the live model's places for rare items that must stay"),
+        "rare items",
+        0.0,
     ),
 }
 
@@ -82,7 +106,7 @@ class Check:
     """One named check of the gate."""
 
     name: str
-    ok: bool | None  # None: not measured, which blocks nothing
+    ok: bool | None  # None: not measured, which blocks only what promotes by itself
     reason: str  # in the reader's language
     is_stored: bool = False  # the reason is as it was written down, in English
 
@@ -121,8 +145,19 @@ def gate(
     """
     champion = live if live is not None and live.pk != version.pk else None
     limits = limits_of(version.catalog)
-    checks = [check(version.metrics, champion, limits) for check in CHECKS]
+    checks = [_settled(check(version.metrics, champion, limits), limits) for check in CHECKS]
     return [_files(version), *checks] if check_files else checks
+
+
+def _settled(check: Check, limits: Mapping[str, float]) -> Check:
+    """What was not measured is green where the catalog does not ask for it."""
+    waived = any(
+        limit.check == check.name and limits[name] == limit.off for name, limit in LIMITS.items()
+    )
+    if check.ok is None and waived:
+        told = _("Not asked for: its limit lets every model pass.")
+        return Check(check.name, ok=True, reason=told)
+    return check
 
 
 def limits_of(catalog: Catalog) -> dict[str, float]:
@@ -202,8 +237,11 @@ def _quality(
     if new is None:
         text = _("No %(metric)s was measured.")
         return Check(gettext_noop("quality"), ok=False, reason=text % {"metric": QUALITY})
-    if live is None or old is None:
+    if live is None:
         return Check("quality", ok=True, reason=_(NO_LIVE))
+    if old is None:
+        text = _("No %(metric)s of the live model was measured.")
+        return Check("quality", ok=None, reason=text % {"metric": QUALITY})
     paired = figure_of(paired_with(metrics, live).get("metrics", {}).get(QUALITY))
     if paired is not None:
         lost = limits["quality_margin"] * (new.value - paired.value)  # of the live one's, here
@@ -240,8 +278,10 @@ def _coverage(
     """The share of the catalog that it shows has not collapsed."""
     new = figure(metrics, COVERAGE)
     old = figure(live.metrics, COVERAGE) if live is not None else None
-    if new is None or old is None:
+    if live is None:
         return Check(gettext_noop("coverage"), ok=True, reason=_(NO_LIVE))
+    if new is None or old is None:
+        return Check("coverage", ok=None, reason=_(NOT_BOTH))
     least = limits["coverage_share"]
     figures = {
         "new": f"{new.value:.1%}",

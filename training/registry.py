@@ -66,15 +66,27 @@ def register(run: TrainingRun | None, bundle_id: str, metrics: dict[str, Any]) -
 
 
 def promote(
-    version: ModelVersion, by: User | None, reason: str, *, force: bool = False
+    version: ModelVersion,
+    by: User | None,
+    reason: str,
+    *,
+    force: bool = False,
+    all_green: bool = False,
 ) -> Promotion:
     """Make a model the live one.
+
+    Parameters
+    ----------
+    force
+        Overrule the gate.
+    all_green
+        Ask that every check was measured: for what promotes by itself, where nobody has looked.
 
     Raises
     ------
     TrainingFault
-        The bundle cannot be opened, a check of the gate is red (unless `force`), the reason is
-        missing, or the model is live already. The pointer has not moved then.
+        The bundle cannot be opened, the gate stops it (see `pass_gate`), the reason is missing, or
+        the model is live already. The pointer has not moved then.
     """
     with transaction.atomic():
         catalog = Catalog.objects.select_for_update().get(pk=version.catalog_id)
@@ -85,12 +97,16 @@ def promote(
                 "%(bundle)s is being rolled out: promote that one, or stop its roll-out first."
             )
             raise TrainingFault(text % {"bundle": catalog.challenger_bundle})
-        pass_gate(version, catalog, force=force)
+        pass_gate(version, catalog, force=force, all_green=all_green)
         return _move(catalog, Promotion.Kind.PROMOTE, version.bundle_id, by, reason)
 
 
-def pass_gate(version: ModelVersion, catalog: Catalog, *, force: bool) -> None:
+def pass_gate(
+    version: ModelVersion, catalog: Catalog, *, force: bool, all_green: bool = False
+) -> None:
     """Let a model pass whose files are sound and whose gate shows no red, or is overruled.
+
+    With `all_green`, what was not measured stops it too.
 
     Raises
     ------
@@ -98,13 +114,19 @@ def pass_gate(version: ModelVersion, catalog: Catalog, *, force: bool) -> None:
         It must not go on; the message says why.
     """
     open_registered(version.bundle_id, catalog, version.digest)
-    red = [check for check in gate(version, live_version(catalog)) if check.ok is False]
+    checks = gate(version, live_version(catalog))
+    red = [check for check in checks if check.ok is False]
     if red and not force:
         text = _(
             "The gate is red: %(reasons)s Promote it in spite of that only with a good reason"
             " (force)."
         )
         raise TrainingFault(text % {"reasons": " ".join(check.reason for check in red)})
+    grey = [check for check in checks if check.ok is None]
+    if grey and all_green:
+        text = _("The gate is not all green, so a person decides. Not measured: %(reasons)s")
+        told = " ".join(f"{_(check.name)}: {check.reason}" for check in grey)
+        raise TrainingFault(text % {"reasons": told})
 
 
 def promote_if_first(version: ModelVersion) -> Promotion | None:
@@ -114,7 +136,10 @@ def promote_if_first(version: ModelVersion) -> Promotion | None:
         if catalog.live_bundle:
             return None
         return promote(
-            version, None, "The first model of this catalog: there was none to compare it with."
+            version,
+            None,
+            "The first model of this catalog: there was none to compare it with.",
+            all_green=True,
         )
 
 

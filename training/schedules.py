@@ -141,12 +141,12 @@ def delete(schedule: Schedule) -> None:
 
 
 def allow_promotion(catalog: Catalog, allowed: bool) -> None:
-    """Say whether what a schedule trained may go live by itself where its gate is green."""
+    """Say whether what a schedule trained may go live by itself where its gate is all green."""
     Catalog.objects.filter(pk=catalog.pk).update(auto_promote=allowed)
 
 
 def promote_if_allowed(version: ModelVersion, schedule: Schedule) -> str:
-    """Promote what a schedule trained, if the catalog allows it and the gate is green.
+    """Promote what a schedule trained, if the catalog allows it and every check is green.
 
     Returns
     -------
@@ -159,11 +159,14 @@ def promote_if_allowed(version: ModelVersion, schedule: Schedule) -> str:
             return "It waits for a person: this catalog lets no schedule promote."
         try:
             promote(
-                version, None, f"Started by its schedule ({schedule.when}), and the gate is green."
+                version,
+                None,
+                f"Started by its schedule ({schedule.when}), and the gate is all green.",
+                all_green=True,
             )
         except TrainingFault as fault:
             return f"Its schedule may not promote it. {fault}"
-    return "It is live: its gate is green, and this catalog lets schedules promote."
+    return "It is live: its gate is all green, and this catalog lets schedules promote."
 
 
 def _start_if_due(schedule_id: int, catalog_id: int, now: datetime) -> TrainingRun | None:

@@ -72,7 +72,7 @@ class Catalog(models.Model):
         "self", symmetrical=False, related_name="taught", blank=True
     )
     about = models.TextField(blank=True)  # origin and licence of the data
-    # Whether a training that a schedule started may go live by itself, if its gate is green.
+    # Whether a training that a schedule started may go live by itself, if its gate is all green.
     auto_promote = models.BooleanField(default=False, db_default=False)
     # The one place where training meets serving; '' = no bundle yet: encoder and popularity answer.
     live_bundle = models.CharField(max_length=80, blank=True, default="")

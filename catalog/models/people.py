@@ -18,7 +18,7 @@ class Role(models.TextChoices):
     OPERATOR = (
         "operator",
         gettext_noop("Operator"),
-    )  # runs, imports, promotes where the gate is green, rolls back
+    )  # runs, imports, promotes where the gate is not red, rolls back
     ADMIN = (
         "admin",
         gettext_noop("Admin"),

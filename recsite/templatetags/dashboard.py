@@ -8,7 +8,7 @@ from django.utils import timezone
 from django.utils.timesince import timesince
 from django.utils.translation import gettext as _
 
-from training.gate import Figure
+from training.gate import Check, Figure
 from training.tuned import in_words
 
 register = template.Library()
@@ -53,6 +53,12 @@ def percent(fraction: float | None) -> str:
     if fraction is None:
         return "–"
     return _("%(number)s %%") % {"number": f"{100 * fraction:.1f}"}
+
+
+@register.filter
+def has_grey(checks: list[Check]) -> bool:
+    """Whether a check of the gate was not measured."""
+    return any(check.ok is None for check in checks)
 
 
 @register.filter

@@ -9,7 +9,7 @@ from django.core.management import CommandError, call_command
 from catalog.models import Catalog
 from ranking.bundle import bundle_path
 from tests.training.bundles import Maker
-from training import registry
+from training import registry, schedules
 from training.errors import TrainingFault
 from training.gate import LIMITS, Figure, figure, gate, limits_of, set_limits
 from training.models import ModelVersion
@@ -49,6 +49,54 @@ class TestGate:
         version = make(shop)
         (bundle_path(version.bundle_id) / "a.safetensors").unlink()
         assert not self.names(version)["files"]
+
+
+class TestGrey:
+    """What was not measured stops no person, and whatever promotes by itself."""
+
+    @pytest.fixture
+    def grey(self, shop: Catalog, make: Maker) -> ModelVersion:
+        """Not measured: calibration, gap, rare items, latency."""
+        registry.promote(make(shop), None, "first")
+        return make(shop)
+
+    def test_a_person_may_promote_it(self, grey: ModelVersion) -> None:
+        assert None in {check.ok for check in gate(grey, registry.live_version(grey.catalog))}
+        registry.promote(grey, None, "I have looked")
+
+    def test_nothing_promotes_it_by_itself(self, grey: ModelVersion) -> None:
+        schedule = schedules.save_schedule(grey.catalog, "train", "timetable", {"hour": 2})
+        schedules.allow_promotion(grey.catalog, True)
+        told = schedules.promote_if_allowed(grey, schedule)
+        assert "Not measured: calibration: It was not measured for both models." in told
+        assert not ModelVersion.objects.get(pk=grey.pk).is_live
+
+    def test_it_is_green_where_nobody_asks_for_it(self, grey: ModelVersion) -> None:
+        off = {name: str(limit.off) for name, limit in LIMITS.items()}
+        set_limits(grey.catalog, off)
+        checks = gate(grey, registry.live_version(grey.catalog))
+        assert {check.name for check in checks if check.ok is None} == set()
+        gap = next(check for check in checks if check.name == "fairness gap")
+        assert gap.reason == "Not asked for: its limit lets every model pass."
+
+    def test_a_live_model_without_figures_makes_grey_not_green(
+        self, grey: ModelVersion, shop: Catalog
+    ) -> None:
+        ModelVersion.objects.exclude(pk=grey.pk).update(metrics={})
+        checks = checks_of(grey)
+        assert checks["quality"] == (None, "No ndcg@10 of the live model was measured.")
+        assert checks["coverage"][0] is None
+
+    def test_a_first_model_that_nobody_has_tried_does_not_go_live_by_itself(
+        self, shop: Catalog, make: Maker
+    ) -> None:
+        version = make(shop)
+        ModelVersion.objects.filter(pk=version.pk).update(
+            metrics={**version.metrics, "rehearsal": None}
+        )
+        version.refresh_from_db()
+        with pytest.raises(TrainingFault, match="smoke queries: Nobody has asked it anything yet"):
+            registry.promote_if_first(version)
 
 
 def checks_of(version: ModelVersion) -> dict[str, tuple[bool | None, str]]:
@@ -189,7 +237,7 @@ class TestCommand:
         version = make(shop)
         with pytest.raises(CommandError, match="The gate is red"):
             call_command("gate", "shop", version.bundle_id)
-        assert "red          smoke queries: It cannot be loaded" in capsys.readouterr().out
+        assert "RED          smoke queries: It cannot be loaded" in capsys.readouterr().out
         with pytest.raises(CommandError, match="The gate is red"):
             call_command("promote", version.bundle_id, reason="r")
 

@@ -214,9 +214,12 @@ class TestPromotion:
         """Calls of `promote`; one whose bundle is called red is refused."""
         calls: list[ModelVersion] = []
 
-        def promote(version: ModelVersion, by: User | None, reason: str) -> None:
+        def promote(
+            version: ModelVersion, by: User | None, reason: str, *, all_green: bool
+        ) -> None:
             calls.append(version)
             assert by is None
+            assert all_green
             assert "every day at 02:00 UTC" in reason
             if "red" in version.bundle_id:
                 raise TrainingFault("The gate is red: it is worse.")

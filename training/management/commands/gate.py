@@ -4,7 +4,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from training.console import find_catalog, find_version
+from training.console import find_catalog, find_version, say_gate
 from training.errors import TrainingFault
 from training.gate import LIMITS, gate, limits_of, set_limits
 from training.registry import live_version
@@ -46,7 +46,6 @@ class Command(BaseCommand):
             raise CommandError(f"{version.bundle_id} is a model of {version.catalog.slug}.")
         try_out(version, live if live is not None and live.pk != version.pk else None)
         checks = gate(version, live)
-        for check in checks:
-            self.stdout.write(f"{check.colour:12} {check.name}: {check.reason}")
+        say_gate(checks, self.stdout.write)
         if any(check.ok is False for check in checks):
             raise CommandError("The gate is red.")

@@ -4,7 +4,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from training.console import find_version
+from training.console import find_version, say_gate
 from training.errors import TrainingFault
 from training.gate import gate
 from training.registry import live_version, promote
@@ -12,7 +12,7 @@ from training.rehearsal import try_if_needed
 
 
 class Command(BaseCommand):
-    help = "Make a registered model the live one of its catalog, if its gate is green."
+    help = "Make a registered model the live one of its catalog, unless its gate is red."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("bundle", help="id of the bundle, as the dashboard shows it")
@@ -23,9 +23,7 @@ class Command(BaseCommand):
         version = find_version(options["bundle"])
         live = live_version(version.catalog)
         try_if_needed(version, live)
-        for check in gate(version, live):
-            told = check.colour.upper() if check.ok is False else check.colour
-            self.stdout.write(f"{told:12} {check.name}: {check.reason}")
+        say_gate(gate(version, live), self.stdout.write)
         try:
             promote(version, None, options["reason"], force=options["force"])
         except TrainingFault as fault:

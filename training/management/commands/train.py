@@ -5,10 +5,11 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from ranking.bundle import BundleError
-from training.console import add_run_arguments, carry_out, find_catalog
+from training.console import add_run_arguments, carry_out, find_catalog, say_gate
 from training.errors import TrainingFault
+from training.gate import gate
 from training.models import ModelVersion, TrainingRun
-from training.registry import promote
+from training.registry import live_version, promote
 
 
 class Command(BaseCommand):
@@ -20,7 +21,7 @@ class Command(BaseCommand):
             parser, "epochs, rounds, network_epochs, evaluate_people, encoder and tuned"
         )
         parser.add_argument(
-            "--promote", action="store_true", help="put the model live if the gate is green"
+            "--promote", action="store_true", help="put the model live unless the gate is red"
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -35,6 +36,7 @@ class Command(BaseCommand):
             raise CommandError(f"Run {run.pk} registered no model.")
         if version.is_live:
             return  # it was the first
+        say_gate(gate(version, live_version(version.catalog)), self.stdout.write)
         try:
             promote(version, None, "Asked for with manage.py train --promote.")
         except (TrainingFault, BundleError) as fault:
