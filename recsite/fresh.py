@@ -1,9 +1,14 @@
 """A look that costs something, taken once every few seconds whoever asks."""
 
+import logging
 import time
 from collections.abc import Callable
-from threading import Lock
+from threading import Lock, Thread
 from typing import Generic, TypeVar
+
+from django.db import connection
+
+logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -11,19 +16,48 @@ T = TypeVar("T")
 class Fresh(Generic[T]):
     """What `look` found, and a new look once that is older than `seconds`.
 
-    Whoever asks while somebody looks waits for the same answer. A look that raises is not kept.
+    Whoever asks while somebody looks waits for the same answer. With `while_new`, nobody waits as
+    long as the last look is no older than that: they get it, and the new look is taken beside them.
+    A look that raises is not kept.
     """
 
-    def __init__(self, look: Callable[[], T], seconds: float) -> None:
+    def __init__(self, look: Callable[[], T], seconds: float, while_new: float = 0.0) -> None:
         self._look = look
         self._seconds = seconds
+        self._while_new = while_new  # seconds
         self._lock = Lock()
         self._found: tuple[float, T] | None = None  # when, in monotonic seconds, and what
+        self._begun = Lock()  # held while a look is taken beside
+
+    def last(self) -> T | None:
+        """The last look, however old; None before the first."""
+        return None if self._found is None else self._found[1]
+
+    def is_older_than(self, seconds: float) -> bool:
+        """Whether the last look is, or there was none."""
+        return self._found is None or time.monotonic() - self._found[0] > seconds
 
     def now(self) -> T:
         """The last look, or a new one."""
+        found = self._found
+        if found is not None and not self.is_older_than(self._while_new):
+            if self.is_older_than(self._seconds) and self._begun.acquire(blocking=False):
+                Thread(target=self._beside, daemon=True).start()
+            return found[1]
+        return self._taken()
+
+    def _taken(self) -> T:
         with self._lock:
-            if self._found is None or time.monotonic() - self._found[0] > self._seconds:
+            if self._found is None or self.is_older_than(self._seconds):
                 found = self._look()
                 self._found = (time.monotonic(), found)
             return self._found[1]
+
+    def _beside(self) -> None:
+        try:
+            self._taken()
+        except Exception:
+            logger.exception("A look beside the pages failed.")
+        finally:
+            self._begun.release()
+            connection.close()

@@ -21,6 +21,7 @@ BROKER_TIMEOUT = 0.5  # seconds
 WORKER_TIMEOUT = 0.7  # seconds; a worker's main process answers a ping within milliseconds
 BROKER_FAULTS = (KombuError, RedisError, AMQPError, OSError)
 FRESH_FOR = 3.0  # seconds for which a look at broker and workers is good enough
+WHILE_NEW = 15.0  # seconds for which it will do while a new one is taken
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ class _Backstage:
     """Broker and workers, looked at once every few seconds whoever asks."""
 
     def __init__(self) -> None:
-        self._fresh = Fresh(self._look, FRESH_FOR)
+        self._fresh = Fresh(self._look, FRESH_FOR, WHILE_NEW)
 
     def parts(self) -> dict[str, Part]:
         """`broker` and `worker`."""

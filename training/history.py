@@ -7,7 +7,8 @@ models have no files, so nothing can be promoted by mistake.
 import math
 import uuid
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,7 @@ from training.models import ModelVersion, RunLogLine, RunMetric, TrainingRun
 DAYS = 365  # how far back it goes
 PEOPLE = 5_000
 ITEMS = 2_000  # made up where the catalog holds none
-BATCH = 250_000  # interactions a statement
+BATCH = 250_000  # interactions a statement; what it adds to indexes stays in memory
 STEPS = 20  # points of a curve, and lines of a log
 STATES = (("succeeded", 0.8), ("failed", 0.12), ("cancelled", 0.08))
 KINDS = (("train", 0.6), ("encode", 0.2), ("evaluate", 0.15), ("finetune", 0.05))
@@ -34,7 +35,7 @@ SELECT gen_random_uuid(), %(catalog)s,
     (%(people)s::bigint[])[1 + floor(random() * %(n_people)s)::int],
     (%(items)s::bigint[])[1 + floor(random() * random() * %(n_items)s)::int],
     (%(types)s::text[])[1 + floor(random() * random() * %(n_types)s)::int],
-    now() - random() * %(span)s, true
+    %(since)s + random() * (%(until)s - %(since)s), true
 FROM generate_series(1, %(size)s)
 """
 
@@ -136,7 +137,11 @@ def _add_models(catalog: Catalog, runs: list[TrainingRun], draw: np.random.Gener
 
 
 def _add_interactions(catalog: Catalog, count: int, tell: Callable[[str], None]) -> None:
-    """Interactions of the past year, through the partitions; some items and types are commoner."""
+    """Interactions of the past year, evenly over it; some items and types are commoner.
+
+    A month at a time: indexes of one partition fit into memory, those of all of them don't, and
+    rows that fall into all of them at random take an hour instead of minutes.
+    """
     given = {
         "items": _items(catalog),
         "people": _people(),
@@ -144,13 +149,29 @@ def _add_interactions(catalog: Catalog, count: int, tell: Callable[[str], None])
     }
     lengths = {f"n_{name}": len(values) for name, values in given.items()}
     now = timezone.now()
-    ensure_months(now - timedelta(days=days) for days in range(DAYS + 1))
-    for done in range(0, count, BATCH):
-        size = min(BATCH, count - done)
-        others: dict[str, Any] = {"catalog": catalog.pk, "size": size, "span": timedelta(days=DAYS)}
-        with connection.cursor() as cursor:
-            cursor.execute(INTERACTIONS, {**given, **lengths, **others})
-        tell(f"{done + size:,} interactions")
+    borders = _borders(now - timedelta(days=DAYS), now)
+    ensure_months(borders)
+    done = 0
+    for since, until in pairwise(borders):
+        due = round(count * ((until - borders[0]) / timedelta(days=DAYS)))  # by the end of it
+        while done < due:
+            size = min(BATCH, due - done)
+            span: dict[str, Any] = {"since": since, "until": until, "size": size}
+            with connection.cursor() as cursor:
+                cursor.execute(INTERACTIONS, {**given, **lengths, **span, "catalog": catalog.pk})
+            done += size
+            tell(f"{done:,} interactions")
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE catalog_interaction")  # or the pages are planned for an empty table
+
+
+def _borders(since: datetime, until: datetime) -> list[datetime]:
+    """The first and the last moment, and where a month begins between them, in UTC."""
+    found = [since]
+    month = since.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    while (month := (month + timedelta(days=32)).replace(day=1)) < until:
+        found.append(month)
+    return [*found, until]
 
 
 def _items(catalog: Catalog) -> list[int]:

@@ -17,6 +17,7 @@ HOURS = 48
 HOUR = timedelta(hours=1)
 DAY_HOURS = 24
 FRESH_FOR = 10.0  # seconds; two days of a busy site are millions of rows
+WHILE_NEW = 60.0  # seconds for which the last look will do while a new one is taken
 GOALS = {
     "article": ("read", gettext_noop("Read something"))
 }  # item kind → what a visit is for, and its words
@@ -107,4 +108,4 @@ def look() -> dict[int, Activity]:
     return activity_of(list(Catalog.objects.all()))
 
 
-traffic = Fresh(look, FRESH_FOR)
+traffic = Fresh(look, FRESH_FOR, WHILE_NEW)

@@ -158,5 +158,5 @@ def _ids() -> list[int]:
     return list(Catalog.objects.values_list("pk", flat=True))
 
 
-speed = Fresh(look_at_speed, SPEED_FRESH_FOR)
-coverage = Fresh(look_at_coverage, COVERAGE_FRESH_FOR)
+speed = Fresh(look_at_speed, SPEED_FRESH_FOR, 4 * SPEED_FRESH_FOR)
+coverage = Fresh(look_at_coverage, COVERAGE_FRESH_FOR, 4 * COVERAGE_FRESH_FOR)

@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from time import perf_counter
+from time import perf_counter, thread_time
 from typing import Any
 
 import numpy as np
 from django.contrib.auth import get_user_model
 from django.db import connection
+from django.templatetags.static import static
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
@@ -28,6 +29,7 @@ class PageTime:
     p95: float  # ms
     queries: int  # the most that one request asked
     in_database: float  # ms, of the median request
+    cpu: float  # ms of this process, of the median request: what a busy machine does not inflate
 
 
 def addresses(named: Mapping[str, Any]) -> list[str]:
@@ -51,11 +53,15 @@ def measure(catalog: Catalog, times: int) -> Iterator[PageTime]:
     Raises
     ------
     SetupFault
-        Nobody is an admin.
+        Nobody is an admin, or no page can be made before the static files are collected.
     """
     admin = get_user_model().objects.filter(is_active=True, role=Role.ADMIN).first()
     if admin is None:
         raise SetupFault("Nobody is an admin: manage.py createsuperuser, then set_role NAME admin.")
+    try:
+        static("favicon.svg")
+    except ValueError as fault:
+        raise SetupFault("Collect the static files first: manage.py collectstatic.") from fault
     client = Client(SERVER_NAME="localhost", raise_request_exception=False)
     client.force_login(admin)
     try:
@@ -80,15 +86,22 @@ def _examples(catalog: Catalog) -> dict[str, Any]:
 
 
 def _measured(client: Client, address: str, times: int) -> PageTime:
-    taken, counts, asked = [], [], []
+    taken, counts, asked, worked = [], [], [], []
     for _ in range(times):
         with CaptureQueriesContext(connection) as queries:
-            start = perf_counter()
+            start, began = perf_counter(), thread_time()
             answer = client.get(address)
             taken.append(1000 * (perf_counter() - start))
+            worked.append(1000 * (thread_time() - began))
         counts.append(len(queries))
         asked.append(1000 * sum(float(query["time"]) for query in queries.captured_queries))
     median, p95 = np.percentile(taken, (50, 95))
     return PageTime(
-        address, answer.status_code, float(median), float(p95), max(counts), float(np.median(asked))
+        address,
+        answer.status_code,
+        float(median),
+        float(p95),
+        max(counts),
+        float(np.median(asked)),
+        float(np.median(worked)),
     )

@@ -33,3 +33,31 @@ def test_a_new_look_once_it_is_old_or_the_last_one_failed() -> None:
     for _ in range(2):
         with pytest.raises(StopIteration):
             failing.now()
+
+
+def test_nobody_waits_for_the_new_look_while_the_last_one_is_no_older_than_that() -> None:
+    numbers, may_look = itertools.count(), threading.Event()
+
+    def look() -> int:
+        assert may_look.wait(10)
+        return next(numbers)
+
+    may_look.set()
+    fresh = Fresh(look, 0.0, while_new=60.0)
+    assert fresh.now() == 0
+    may_look.clear()
+    assert [fresh.now(), fresh.now()] == [0, 0]  # one look goes on beside
+    may_look.set()
+    deadline = time.monotonic() + 10
+    while fresh.last() == 0 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert fresh.last() == 1
+    assert next(numbers) == 2
+
+
+def test_what_is_too_old_is_waited_for() -> None:
+    numbers = itertools.count()
+    fresh = Fresh(lambda: next(numbers), 0.0, while_new=0.01)
+    assert fresh.now() == 0
+    time.sleep(0.02)
+    assert fresh.now() == 1

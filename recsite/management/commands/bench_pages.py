@@ -22,11 +22,12 @@ class Command(BaseCommand):
             raise CommandError(f"There is no catalog '{options['catalog']}'.")
         if not 1 <= options["times"] <= 1_000:
             raise CommandError("--times goes from 1 to 1000.")
-        self.stdout.write("median ms   p95 ms  of it SQL  queries  page")
+        self.stdout.write("median ms   p95 ms  of it SQL  CPU here  queries  page")
         try:
             for page in measure(catalog, options["times"]):
                 self.stdout.write(
-                    f"{page.median:9.0f}{page.p95:9.0f}{page.in_database:11.0f}{page.queries:9}"
+                    f"{page.median:9.0f}{page.p95:9.0f}{page.in_database:11.0f}"
+                    f"{page.cpu:10.0f}{page.queries:9}"
                     f"  {page.address}{'' if page.status == 200 else f' ({page.status})'}"
                 )
         except SetupFault as fault:
