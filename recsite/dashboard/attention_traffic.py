@@ -1,4 +1,4 @@
-"""Needs your attention, the part that watches: traffic, speed, drift, schedules, disk."""
+"""Needs your attention, the part that watches: data, traffic, speed, drift, schedules, disk."""
 
 from datetime import datetime, timedelta
 
@@ -8,12 +8,15 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from catalog.models import Catalog
+from recsite.dashboard import doctor
 from recsite.dashboard.activity import Activity
 from recsite.dashboard.answers import SPEED_BOUND, Speed
 from recsite.dashboard.attention import Concern
 from recsite.dashboard.disk import Room
 from recsite.dashboard.schedule_pages import LATE
+from training.doctor import Diagnosis
 from training.drift_measures import TITLES
+from training.findings import Colour
 from training.models import DriftLevel, DriftReport
 
 LEAST_SLATES = 50  # of our own pages in a day; after so many, some item was in view
@@ -52,6 +55,25 @@ def of_schedules(looked: datetime | None) -> list[Concern]:
             _("Schedules"),
             "celery -A recsite.celery beat",
         )
+    ]
+
+
+def of_data(catalog: Catalog, diagnosis: Diagnosis | None) -> list[Concern]:
+    """What the data doctor finds red, as of its last look; None = it has not looked yet."""
+    if diagnosis is None:
+        return []
+    page, seen = reverse("dashboard:doctor", args=[catalog.slug]), f"{diagnosis.at:%H:%M}"
+    text = _("Data of %(name)s, looked at %(time)s UTC: %(text)s %(cure)s")
+    told = {"name": catalog.name, "time": seen}
+    return [
+        Concern(
+            text % {**told, "text": one.text, "cure": one.cure},
+            doctor.address(one.page, catalog.slug) or page,
+            _(doctor.PAGES[one.page]) if one.page else _("Data doctor"),
+            one.command,
+        )
+        for one in diagnosis.findings
+        if one.colour == Colour.RED
     ]
 
 

@@ -3,11 +3,8 @@
 import json
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date
-
-from django.template.defaultfilters import date as date_words
-from django.utils.translation import gettext as _
 
 from training.plots import Tick, round_ticks
 
@@ -27,7 +24,7 @@ class Curve:
     points: str  # of <polyline>
     last_x: str
     last_y: str
-    steps: Sequence[tuple[int | date, float]]  # what is drawn, for the table
+    steps: Sequence[tuple[int, float]]  # what is drawn, for the table
 
 
 @dataclass(frozen=True)
@@ -43,7 +40,6 @@ class Chart:
     left: int = LEFT
     right_end: int = WIDTH - RIGHT
     bottom: int = HEIGHT - BOTTOM
-    step: str = "step"  # or day
 
     @property
     def data(self) -> str:
@@ -52,7 +48,7 @@ class Chart:
             [
                 {
                     "name": curve.name,
-                    "steps": [x if isinstance(x, int) else x.toordinal() for x, _ in curve.steps],
+                    "steps": [x for x, _ in curve.steps],
                     "values": [y for _, y in curve.steps],
                 }
                 for curve in self.curves
@@ -102,21 +98,6 @@ def overlaid_charts(points: Iterable[tuple[str, str, int, float]]) -> list[Chart
             group = groups.setdefault(name.replace("_", " ").replace("/", " "), {})
             group.setdefault(run, []).append((step, value))
     return [_chart(title, group) for title, group in sorted(groups.items())]
-
-
-def curves_by_day(title: str, curves: dict[str, Sequence[tuple[date, float]]]) -> Chart:
-    """Curves over the same days, none of them left out."""
-    by_number = {
-        name: [(day.toordinal(), value) for day, value in days] for name, days in curves.items()
-    }
-    drawn = _chart(title, by_number)
-    days = sorted(day for points in curves.values() for day, _ in points)
-    ticks = [
-        replace(tick, text=date_words(day, _("j M")))
-        for tick, day in zip(drawn.x_ticks, (days[0], days[-1]), strict=False)
-    ]
-    dated = [replace(curve, steps=list(curves[curve.name])) for curve in drawn.curves]
-    return replace(drawn, curves=dated, x_ticks=ticks, step="day")
 
 
 def bars(counts: Sequence[tuple[date, int]], most: int = FORTNIGHT) -> list[Bar]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from typing import Any
 
 from django.template.defaultfilters import date as date_words
@@ -18,7 +18,7 @@ from recsite.dashboard.charts import (
 )
 from training.plots import Tick, round_ticks
 
-DAY = timedelta(days=1)
+FEW_DOTS = 45  # more than so many days lie too close for a dot each
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Point:
 
     day: date
     value: float | None
-    level: str
+    level: str = ""  # steady, watch, alert, unknown; '' = it is not judged
     low: float | None = None
     high: float | None = None
     beside: float | None = None  # what it is compared with, such as the offline figure
@@ -60,7 +60,7 @@ class DayChart:
 
     name: str
     title: str
-    dots: list[Dot]
+    dots: list[Dot]  # that are drawn
     curve: str  # points of <polyline>
     beside: str  # the same of what it is compared with; '' = nothing
     beside_name: str
@@ -68,6 +68,7 @@ class DayChart:
     x_ticks: list[Tick]
     y_ticks: list[Tick]
     points: Sequence[Point]  # newest first, for the table
+    format: str = "3"  # of a value, as |floatformat takes it: decimals; 0g = a whole number
     width: int = WIDTH
     height: int = HEIGHT
     left: int = LEFT
@@ -78,6 +79,11 @@ class DayChart:
         """Whether the table has a column for them."""
         return any(point.low is not None for point in self.points)
 
+    @property
+    def has_levels(self) -> bool:
+        """Whether the table has columns for them, and for what they rest on."""
+        return any(point.level for point in self.points)
+
 
 def day_chart(
     name: str,
@@ -85,6 +91,8 @@ def day_chart(
     points: Sequence[Point],
     bounds: tuple[float, float] | None = None,
     beside_name: str = "",
+    *,
+    whole: bool = False,
 ) -> DayChart:
     """Draw one measure.
 
@@ -96,6 +104,8 @@ def day_chart(
         From where on it is watched, and an alert; the upper one is drawn where it is near.
     beside_name
         What `Point.beside` is; '' = there is none.
+    whole
+        Its values are counts.
     """
     known = [point for point in points if point.value is not None]
     low_y, high_y = _span(known, bounds)
@@ -121,15 +131,25 @@ def day_chart(
     return DayChart(
         name=name,
         title=title,
-        dots=dots,
+        dots=_not_too_many(dots),
         curve=" ".join(f"{dot.x},{dot.y}" for dot in dots),
         beside=" ".join(f"{x_of(day)},{y_of(value)}" for day, value in besides),
         beside_name=beside_name,
         lines=[Line(y_of(at), f"{at:g}", style) for style, at in styles if low_y <= at <= high_y],
         x_ticks=[Tick(x_of(day), date_words(day, _("j M"))) for day in sorted({first, last})],
-        y_ticks=[Tick(y_of(value), f"{value:.4g}") for value in ticks],
+        y_ticks=[
+            Tick(y_of(value), f"{value:,.0f}" if whole else f"{value:.4g}") for value in ticks
+        ],
         points=list(reversed(points)),
+        format="0g" if whole else "3",
     )
+
+
+def _not_too_many(dots: list[Dot]) -> list[Dot]:
+    """All of them, or those that stand out, and the last."""
+    if len(dots) <= FEW_DOTS:
+        return dots
+    return [dot for dot in dots[:-1] if dot.point.level in ("watch", "alert")] + dots[-1:]
 
 
 def _span(known: Sequence[Point], bounds: tuple[float, float] | None) -> tuple[float, float]:

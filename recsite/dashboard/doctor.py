@@ -1,4 +1,8 @@
-"""The data doctor: a page a catalog, whose findings come with a second request."""
+"""The data doctor: a page a catalog, whose findings come with a second request.
+
+The overview tells the red ones. It never waits for a look: it takes the last one of this process,
+says when that was, and has a new one begun beside it where that is old.
+"""
 
 from dataclasses import dataclass
 from functools import partial
@@ -15,12 +19,14 @@ from django.views.decorators.http import require_GET
 from catalog.figures import BUCKETS
 from catalog.models import Catalog, Role
 from recsite.dashboard.access import needs
-from recsite.dashboard.charts import Chart, curves_by_day
+from recsite.dashboard.beside import Beside
+from recsite.dashboard.day_charts import DayChart, Point, day_chart
 from recsite.fresh import Fresh
 from training.doctor import Diagnosis, Look, diagnose, look_at
 from training.findings import Finding
 
 FRESH_FOR = 180.0  # seconds; the figures take seconds where there is much, and change slowly
+NEWS_FOR = 900.0  # seconds, for the overview, which nobody opens to look at data
 
 PAGES = {  # a finding's page → what its link is called
     "imports": gettext_noop("Imports"),
@@ -30,6 +36,7 @@ PAGES = {  # a finding's page → what its link is called
 
 _looks: dict[int, Fresh[Look]] = {}  # catalog id → the last look in this process
 _lock = Lock()
+beside: Beside[Look] = Beside(told=())
 
 
 @dataclass(frozen=True)
@@ -75,15 +82,35 @@ def forget() -> None:
         _looks.clear()
 
 
-def _found(catalog: Catalog) -> dict[str, object]:
+def known(catalog: Catalog) -> Diagnosis | None:
+    """What the last look found, without waiting; None while the first one goes on."""
+    look, key = _look(catalog), str(catalog.pk)
+    if look.is_older_than(NEWS_FOR) and not beside.goes_on(key):
+        beside.forget(key)
+        beside.ask(key, look.now)
+    last = look.last()
+    return None if last is None else diagnose(catalog, last)
+
+
+def address(page: str, slug: str) -> str:
+    """Where the cure of a finding is; '' = nowhere on the dashboard."""
+    if page == "imports":
+        return reverse("dashboard:imports", args=[slug])
+    return reverse(f"dashboard:{page}") if page else ""
+
+
+def _look(catalog: Catalog) -> Fresh[Look]:
     with _lock:
-        look = _looks.setdefault(catalog.pk, Fresh(partial(look_at, catalog), FRESH_FOR))
-    diagnosis = diagnose(catalog, look.now())  # in words of whoever asks
+        return _looks.setdefault(catalog.pk, Fresh(partial(look_at, catalog), FRESH_FOR))
+
+
+def _found(catalog: Catalog) -> dict[str, object]:
+    diagnosis = diagnose(catalog, _look(catalog).now())  # in words of whoever asks
     lengths = zip(BUCKETS, (*BUCKETS[1:], None), strict=True)
     return {
         "diagnosis": diagnosis,
         "lines": [
-            Line(one, _address(one.page, catalog.slug), _(PAGES[one.page]) if one.page else "")
+            Line(one, address(one.page, catalog.slug), _(PAGES[one.page]) if one.page else "")
             for one in diagnosis.findings
         ],
         "charts": _charts(diagnosis),
@@ -94,26 +121,21 @@ def _found(catalog: Catalog) -> dict[str, object]:
     }
 
 
-def _charts(diagnosis: Diagnosis) -> list[Chart]:
+def _charts(diagnosis: Diagnosis) -> list[DayChart]:
     """Volumes by day; a chart of nothing is left out."""
     days = diagnosis.figures.days
-    whole = {
-        _("Interactions a day"): {
-            _("all"): [(day.day, float(day.interactions)) for day in days],
-            _("suspected"): [(day.day, float(day.suspected)) for day in days],
-        },
-        _("Slates a day"): {
-            _("shown"): [(day.day, float(day.slates)) for day in days],
-            _("not seen"): [(day.day, float(day.slates_ignored)) for day in days],
-        },
-        _("Impressions a day"): {
-            _("items in view"): [(day.day, float(day.impressions)) for day in days]
-        },
-    }
+    interactions = [Point(day.day, day.interactions, beside=day.suspected) for day in days]
+    slates = [Point(day.day, day.slates, beside=day.slates_ignored) for day in days]
+    impressions = [Point(day.day, day.impressions) for day in days]
+    whole = (
+        ("interactions", _("Interactions a day"), interactions, _("suspected")),
+        ("slates", _("Slates a day"), slates, _("not seen")),
+        ("impressions", _("Impressions a day"), impressions, ""),
+    )
     return [
-        curves_by_day(title, dict(curves))
-        for title, curves in whole.items()
-        if any(value for points in curves.values() for _, value in points)
+        day_chart(name, title, points, beside_name=beside, whole=True)
+        for name, title, points, beside in whole
+        if any(point.value for point in points)
     ]
 
 
@@ -122,10 +144,3 @@ def _words(low: int, high: int | None) -> str:
     if high is None:
         return _("%(number)d and more") % {"number": low}
     return str(low) if high == low + 1 else f"{low} – {high - 1}"
-
-
-def _address(page: str, slug: str) -> str:
-    """Where the cure is; '' = nowhere on the dashboard."""
-    if page == "imports":
-        return reverse("dashboard:imports", args=[slug])
-    return reverse(f"dashboard:{page}") if page else ""

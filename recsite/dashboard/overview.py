@@ -10,7 +10,7 @@ from django.views.decorators.http import require_GET
 
 from catalog.models import Catalog, Role
 from recsite import health
-from recsite.dashboard import activity, answers, attention, attention_traffic, disk
+from recsite.dashboard import activity, answers, attention, attention_traffic, disk, doctor
 from recsite.dashboard.access import needs
 from recsite.dashboard.activity import Activity
 from recsite.dashboard.answers import Coverage, Speed
@@ -141,6 +141,8 @@ def _concerns(
             panel.live,
             turned_down=catalog.pk in turned_down,
         )
+        if panel.health.items:  # an empty catalog has a line of its own
+            concerns += attention_traffic.of_data(catalog, doctor.known(catalog))
         concerns += attention_traffic.of_traffic(catalog, panel.activity, panel.speed)
         concerns += attention_traffic.of_drift(catalog, reports.get(catalog.pk))
     return concerns

@@ -6,7 +6,9 @@ In English and in Chinese.
 import uuid
 from collections.abc import Iterator
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from axe_playwright_python.base import AXE_SCRIPT
@@ -19,7 +21,9 @@ from django.utils.translation import override
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from catalog.events import Event, log_interactions
-from catalog.models import EVENT_WEIGHTS, Catalog, Item, User
+from catalog.importers import uploads
+from catalog.importers.files import Origin, import_by_kind
+from catalog.models import EVENT_WEIGHTS, Catalog, Import, Item, User
 from recsite.dashboard.page_times import addresses, whole_pages
 from recsite.dashboard.urls import urlpatterns
 from recsite.dashboard.workers import Backstage, Worker
@@ -144,10 +148,30 @@ def stocked(shop: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
+def imported(
+    shop: Catalog, run: TrainingRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Import:
+    """A file of which a row was bad, imported by a run; the file waits to be looked at again."""
+    for folder in ("UPLOAD_DIR", "IMPORT_DIR", "IMPORT_REPORT_DIR"):
+        monkeypatch.setattr(settings, folder, tmp_path / folder)
+    goods = b"item_id,title,price\nnew-1,Tea,2\nnew-2,Milk,dear\n"
+    wanted = {"source": uploads.keep("goods.csv", [goods]), "kind": "items"}
+    by = TrainingRun.objects.create(
+        catalog=shop, kind="import", state="succeeded", parameters=wanted
+    )
+    path = uploads.find(wanted["source"])
+    outcome = import_by_kind(shop, {"items": path}, origin=Origin("admin", by.pk))
+    assert outcome.report is not None
+    TrainingRun.objects.filter(pk=by.pk).update(environment={"report": outcome.report.name})
+    return Import.objects.get()
+
+
+@pytest.fixture
 def dashboard(
     client: Client,
     session: str,
     stocked: None,
+    imported: Import,
     shop: Catalog,
     run: TrainingRun,
     two: tuple[ModelVersion, ModelVersion],  # noqa: F811
@@ -160,20 +184,24 @@ def dashboard(
         "bundle_id": two[1].bundle_id,
         "schedule_id": schedule.pk,
         "rule_id": 1,
-        "number": 1,  # of an import
-        "name": "none.csv",
+        "number": imported.pk,
+        "name": imported.report,
         "kind": "",
     }
     assert len(addresses(named)) == len(urlpatterns)  # a new route's names stand above
     pages = whole_pages(client, named)
     assert len(pages) >= 18  # the rest are buttons, fragments and files
+    assert reverse("dashboard:import-undo", args=[shop.slug, imported.pk]) in pages
     others = TrainingRun.objects.exclude(pk=run.pk)
+    waiting = TrainingRun.objects.get(kind="import").parameters
     chosen = "&".join(f"run={one.pk}" for one in (run, *others.filter(kind="train")))
     return [
         *pages,
         *(reverse("dashboard:run", args=[one.pk]) for one in others),
         f"{reverse('dashboard:run-compare')}?{chosen}",
         f"{reverse('dashboard:audit')}?since=yesterday",
+        f"{reverse('dashboard:doctor', args=[shop.slug])}?now=1",
+        f"{reverse('dashboard:import-file', args=[shop.slug])}?{urlencode(waiting)}",
     ]
 
 

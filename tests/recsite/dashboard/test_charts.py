@@ -65,5 +65,16 @@ class TestDayChart:
         assert len(chart.x_ticks) == 1
         assert chart.lines == []
 
+    def test_many_days_have_dots_only_where_something_stands_out(self) -> None:
+        points = [
+            Point(self.DAY + timedelta(days=day), 1_000.0 + day, "alert" if day == 7 else "steady")
+            for day in range(90)
+        ]
+        chart = day_chart("clicks", "Clicks", points, whole=True)
+        assert [dot.point.value for dot in chart.dots] == [1_007, 1_089]
+        assert len(chart.curve.split()) == 90
+        assert chart.y_ticks[-1].text == "1,500"
+        assert chart.format == "0g"
+
     def test_zeros_alone(self) -> None:
         assert day_chart("ctr", "Clicks", [Point(self.DAY, 0.0, "steady")]).dots

@@ -1,7 +1,6 @@
 """The dashboard: the data doctor's page, and a file's way through the import pages."""
 
 from collections.abc import Iterator
-from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +10,11 @@ from django.test import Client
 from django.urls import reverse
 
 from catalog.creation import create_catalog
+from catalog.events import Event, log_interactions
+from catalog.figures import DAYS
 from catalog.importers import uploads
 from catalog.models import AuditEntry, Catalog, Import, Item, User
 from recsite.dashboard import doctor
-from recsite.dashboard.charts import curves_by_day
 from training.errors import RunCancelled
 from training.handle import RunHandle
 from training.import_run import import_or_undo
@@ -79,10 +79,19 @@ class TestDoctor:
         create_catalog("shop", kind="product", name="Larder")
         assert "Larder" in staff.get(data).content.decode()
 
-    def test_a_chart_of_days_has_their_names(self) -> None:
-        chart = curves_by_day("A", {"x": [(date(2024, 5, 1), 2.0), (date(2024, 5, 2), 3.0)]})
-        assert [tick.text for tick in chart.x_ticks] == ["1 May", "2 May"]
-        assert chart.curves[0].steps[0] == (date(2024, 5, 1), 2.0)
+    def test_volumes_are_drawn_by_day(self, staff: Client, shop: Catalog) -> None:
+        shopper = User.objects.create_user("shopper")
+        item = Item.objects.create(catalog=shop, external_id="a", title="Tea")
+        log_interactions(shop, [Event(shopper.pk, item.pk, "view")] * 3)
+        answer = staff.get(page("doctor-findings"))
+        (chart,) = answer.context["charts"]
+        assert (chart.title, chart.beside_name, len(chart.points)) == (
+            "Interactions a day", "suspected", DAYS,
+        )  # fmt: skip
+        assert [dot.point.value for dot in chart.dots] == [3]  # of ninety days, the last
+        text = answer.content.decode()
+        assert '<td class="num text-right">3</td>' in text
+        assert '<th scope="col">Level</th>' not in text  # counts are not judged
 
 
 class TestImport:

@@ -18,6 +18,7 @@ from recsite.health import Part
 from recsite.templatetags.dashboard import ago, duration, percent, words
 from tests.recsite.dashboard.test_axe_browser import (  # noqa: F401 – fixtures
     dashboard,
+    imported,
     run,
     session,
     stocked,

@@ -1,5 +1,6 @@
 """The dashboard: overview and buttons."""
 
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from catalog.events import ensure_months
 from catalog.models import Catalog, Interaction, Item, SlateLog, User
 from ranking.bundle import bundle_path
 from recsite import health
-from recsite.dashboard import answers
+from recsite.dashboard import answers, doctor
 from recsite.dashboard.activity import Activity, activity_of
 from recsite.dashboard.attention_traffic import of_disk, of_traffic
 from recsite.dashboard.disk import Room
@@ -204,6 +205,30 @@ class TestConcerns:
         """Programs report none; our own pages do."""
         for slates, expected in ((Shown(60, on_pages=60), 1), (Shown(60), 0)):
             assert len(of_traffic(shop, self.activity(slates, Shown()), None)) == expected
+
+    def test_red_findings_of_the_data_doctor(
+        self, staff: Client, shop: Catalog, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(doctor.beside, "begin", lambda work: work())
+        assert "Data of Larder" not in staff.get("/dashboard/").content.decode()  # it is empty
+        Item.objects.create(catalog=shop, external_id="1", title="Oat milk")
+        text = staff.get("/dashboard/").content.decode()
+        assert "Nobody has done anything yet, so there is nothing to learn from." in text
+        assert f'href="{reverse("dashboard:imports", args=[shop.slug])}">Imports</a>' in text
+        assert "manage.py import_data shop --interactions FILE" in text
+
+    def test_the_overview_waits_for_no_look(
+        self, staff: Client, shop: Catalog, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        Item.objects.create(catalog=shop, external_id="1", title="Oat milk")
+        begun: list[Callable[[], None]] = []
+        monkeypatch.setattr(doctor.beside, "begin", begun.append)
+        for _ in range(2):
+            assert "Data of Larder" not in staff.get("/dashboard/").content.decode()
+        (work,) = begun  # one look, however many ask
+        work()
+        assert "Data of Larder, looked at" in staff.get("/dashboard/").content.decode()
+        assert len(begun) == 1
 
     def test_a_full_disk(self) -> None:
         (concern,) = of_disk(Room(100 * 1024**3, 1024**3))
