@@ -3,100 +3,27 @@
 A real site: its own database and broker, a web process, a worker, the packaged language model.
 """
 
-import json
-import os
 import re
-import socket
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
-from urllib.request import urlopen
+from typing import Any
 
 import pytest
 from playwright.sync_api import Page, sync_playwright
 
+from tests.recsite.real_site import PASSWORD, Site, real_site, wait_until
 from tests.recsite.test_news_browser import ARGUMENTS
 
-ROOT = Path(__file__).resolve().parents[2]
-PASSWORD = "a-password-of-this-test-only"
 TRAINED_WITHIN = 900.0  # seconds, on a busy machine
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 
-@dataclass(frozen=True)
-class Site:
-    """A running site."""
-
-    address: str
-
-    def news(self) -> dict[str, object]:
-        """What the health page says of the news."""
-        with urlopen(f"{self.address}/api/v1/health", timeout=30) as answer:
-            found = json.load(answer)["catalogs"]
-        return next(catalog for catalog in found if catalog["slug"] == "news")
-
-
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """The news, loaded; one web process and one worker."""
-    environment = {
-        name: value
-        for name, value in os.environ.items()
-        if name not in {"DATABASE_URL", "CELERY_BROKER_URL"}
-    }
-    environment |= {
-        "RECSITE_VAR": str(tmp_path_factory.mktemp("site")),
-        "DJANGO_SUPERUSER_PASSWORD": PASSWORD,
-    }
-    manage = [sys.executable, "manage.py"]
-    admin = ["createsuperuser", "--noinput", "--username", "boss", "--email", "boss@example.com"]
-
-    def say(*command: str) -> None:
-        subprocess.run([*manage, *command], cwd=ROOT, env=environment, check=True, timeout=300)
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    web = [sys.executable, "-m", "granian", "--interface", "wsgi", "--blocking-threads", "4"]
-    web += ["--host", "127.0.0.1", "--port", str(port), "recsite.wsgi:application"]
-    worker = [sys.executable, "-m", "celery", "-A", "recsite.celery", "worker"]
-    worker += ["--queues", "training,fast", "--concurrency", "2", "--beat"]
-    parts: list[subprocess.Popen[bytes]] = []
-    try:
-        # the worker comes first: the embedded services stay as long as one process holds them
-        say("migrate", "--verbosity", "0")
-        parts.append(subprocess.Popen(worker, cwd=ROOT, env=environment))
-        say("collectstatic", "--noinput", "--verbosity", "0")
-        say("load_demo", "news", "--scale", "small")
-        say(*admin)
-        parts.append(subprocess.Popen(web, cwd=ROOT, env=environment))
-        site = Site(f"http://127.0.0.1:{port}")
-        wait_until(lambda: answers(site), 120)
-        yield site
-    finally:
-        for part in reversed(parts):
-            part.terminate()
-        for part in parts:
-            part.wait(timeout=60)
-
-
-def answers(site: Site) -> bool:
-    try:
-        return bool(site.news())
-    except OSError:
-        return False
-
-
-def wait_until(condition: object, seconds: float) -> None:
-    assert callable(condition)
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it took too long"
-        time.sleep(1.0)
+    news = ("load_demo", "news", "--scale", "small")
+    with real_site(tmp_path_factory.mktemp("site"), news) as running:
+        yield running
 
 
 @pytest.fixture
@@ -126,7 +53,7 @@ def bundle_of_the_page(page: Page, site: Site) -> str:
 
 
 def test_the_feed_follows_and_a_promoted_model_takes_over(site: Site, page: Page) -> None:
-    wait_until(lambda: site.news()["vectors"] == site.news()["items"], TRAINED_WITHIN)
+    wait_until(lambda: has_all_vectors(site.health("news")), TRAINED_WITHIN)
     before = sections_of_the_feed(page, site)
     page.goto(f"{site.address}/news/")
     page.get_by_role("link", name="Sport", exact=True).first.click()
@@ -147,7 +74,9 @@ def test_the_feed_follows_and_a_promoted_model_takes_over(site: Site, page: Page
     page.get_by_role("button", name="Train now").click()
     page.wait_for_url(re.compile(r"/dashboard/runs/[-0-9a-f]+/"))
     page.locator(".state-succeeded").first.wait_for(timeout=TRAINED_WITHIN * 1_000)
-    trained = str(site.news()["bundle_id"])  # the first model of a catalog goes live by itself
+    trained = str(
+        site.health("news")["bundle_id"]
+    )  # the first model of a catalog goes live by itself
     wait_until(lambda: bundle_of_the_page(page, site) == trained, 10)
 
     page.goto(f"{site.address}/dashboard/models/news/roll-back/")
@@ -162,3 +91,7 @@ def test_the_feed_follows_and_a_promoted_model_takes_over(site: Site, page: Page
 
 def count_sport(sections: list[str]) -> int:
     return sum(name.casefold() == "sport" for name in sections)
+
+
+def has_all_vectors(news: dict[str, Any]) -> bool:
+    return bool(news["vectors"] == news["items"])
