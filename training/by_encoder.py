@@ -114,7 +114,7 @@ def _costs(handle: RunHandle, version: EncoderVersion) -> dict[str, float | None
     """The minutes of the run that made it, and what a query and its weights take."""
     config = config_of(version)
     made = TrainingRun.objects.filter(environment__encoder=version.digest, kind__in=MAKERS)
-    run = made.filter(state=RunState.SUCCEEDED).order_by("pk").last()
+    run = made.filter(state=RunState.SUCCEEDED).order_by("created_at").last()
     texts = [item.text for item in handle.catalog.items.order_by("pk")[:500]]
     return {
         "minutes": run.seconds / 60 if run and run.seconds else None,
