@@ -107,8 +107,10 @@ def fit_network(
             torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
             optimiser.step()
         ranker = NetworkRanker(network, names, vectors)
-        quality = ndcg(ranker, valid) if valid is not None else float(epoch)
-        handle.metric(f"{config.kind}/valid_ndcg@10", epoch, quality)
+        quality = float(epoch)  # without validation the last one is the best
+        if valid is not None:
+            quality = ndcg(ranker, valid)
+            handle.metric(f"{config.kind}/valid_ndcg@10", epoch, quality)
         if quality > best:
             best, best_epoch = quality, epoch
             weights = {name: value.clone() for name, value in network.state_dict().items()}

@@ -16,13 +16,17 @@ DRAW = np.random.default_rng(0)
 NAMES = ["noise", "due"]
 
 
-class Silent:
-    """Stands in for a run's handle."""
+class Heard:
+    """Stands in for a run's handle; keeps the curves."""
 
     seed = 1
 
+    def __init__(self) -> None:
+        self.curve: list[tuple[int, float]] = []
+
     def check(self) -> None: ...
-    def metric(self, name: str, step: int, value: float) -> None: ...
+    def metric(self, name: str, step: int, value: float) -> None:
+        self.curve.append((step, value))
 
 
 @pytest.mark.parametrize("kind", ["fm", "dcn"])
@@ -34,11 +38,17 @@ def test_a_network_learns_what_is_picked(kind: str) -> None:
     config = NetworkConfig(kind, tuple(NAMES), (0,), (1.0,), 3 if kind == "dcn" else 0)
     vectors = DRAW.normal(size=(5, 3)).astype(np.float32)
     training = NetworkTraining(epochs=8, learning_rate=0.02)
-    ranker, epochs = fit_network(
-        cast(RunHandle, Silent()), config, examples, examples, NAMES, vectors, training
-    )
+    heard = Heard()
+    handle = cast(RunHandle, heard)
+    ranker, epochs = fit_network(handle, config, examples, examples, NAMES, vectors, training)
     assert 1 <= epochs <= 8
     assert ndcg(ranker, examples) > 0.8
+    assert [step for step, _ in heard.curve] == list(range(1, len(heard.curve) + 1))
+    assert max(heard.curve, key=lambda point: point[1])[0] == epochs
+    heard.curve.clear()
+    again = NetworkTraining(epochs=2, learning_rate=0.02)
+    assert fit_network(handle, config, examples, None, NAMES, vectors, again)[1] == 2
+    assert heard.curve == []  # nothing was measured
 
 
 def test_the_sum_takes_in_what_helps_and_leaves_out_what_does_not() -> None:
