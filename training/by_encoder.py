@@ -24,6 +24,7 @@ from training.evaluation import prepare
 from training.fit import Limits
 from training.handle import RunHandle
 from training.models import RunState, TrainingRun
+from training.plots import name_of
 from training.quantize import query_ms
 from training.report import with_interval
 from training.scoring import Requests, checked, text_scorer
@@ -63,7 +64,7 @@ def by_encoder(
         first = ndcg if first is None else first
         rows.append(
             {
-                "model": _words(version),
+                **_way(version),
                 "encoder": str(version),
                 "requests": len(ndcg),
                 "ndcg@10": with_interval(ndcg, people),
@@ -123,12 +124,15 @@ def _costs(handle: RunHandle, version: EncoderVersion) -> dict[str, float | None
     }
 
 
-def _words(version: EncoderVersion) -> str:
-    """How it came about: configured, projection, int8 of projection …"""
+def _way(version: EncoderVersion) -> dict[str, str]:
+    """How it came about, and the same of what it was made from; '' if that was the configured one.
+
+    The page puts both in the reader's words (plots.name_of).
+    """
     if not version.is_learned:
-        return CONFIGURED
+        return {"model": CONFIGURED, "of": ""}
     origin = version.parent
-    return f"{version.way} of {origin.way}" if origin and origin.is_learned else version.way
+    return {"model": version.way, "of": origin.way if origin and origin.is_learned else ""}
 
 
 def told(row: dict[str, Any]) -> str:
@@ -136,7 +140,7 @@ def told(row: dict[str, Any]) -> str:
     ndcg, recall, gain = row["ndcg@10"], row["recall@20"], row["gain"]
     minutes = "" if row["minutes"] is None else f", made in {row['minutes']:.0f} min"
     return (
-        f"{row['model']:24} {row['requests']:>6,} requests   nDCG@10 {ndcg['value']:.4f} "
+        f"{name_of(row):24} {row['requests']:>6,} requests   nDCG@10 {ndcg['value']:.4f} "
         f"[{ndcg['low']:.4f}, {ndcg['high']:.4f}], {gain['value']:+.4f} "
         f"[{gain['low']:+.4f}, {gain['high']:+.4f}]   recall@20 {recall['value']:.4f} "
         f"[{recall['low']:.4f}, {recall['high']:.4f}]   query {row['query_ms']:.1f} ms, "

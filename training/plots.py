@@ -127,12 +127,19 @@ def _by_case(rows: Rows, title: str, x_title: str, *, in_order: bool = False) ->
     return draw(title, x_title, [_(labels[case]) for case in cases], values, in_order)
 
 
+def name_of(row: dict[str, Any]) -> str:
+    """What a row calls its model, in the reader's language: projection, int8 of projection …"""
+    if not row.get("of"):
+        return _(row["model"])
+    return _("%(way)s of %(origin)s") % {"way": _(row["model"]), "origin": _(row["of"])}
+
+
 def _by_model(rows: Rows, title: str) -> Plot:
     """A place a model."""
     names = [
-        f"{_(row['model'])}, {row['times_chance']:.1f} ×"
+        f"{name_of(row)}, {row['times_chance']:.1f} ×"
         if row["model"] == TEXT_ALONE and row.get("times_chance")
-        else _(row["model"])
+        else name_of(row)
         for row in rows
     ]
     return draw(title, "", names, {"nDCG@10": [row["ndcg@10"] for row in rows]}, False)

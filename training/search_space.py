@@ -151,6 +151,7 @@ SPACES = {
         ),
     )
 }
+BRANCHES = {branch.name: branch for space in SPACES.values() for branch in space.branches}
 
 
 @dataclass(frozen=True)

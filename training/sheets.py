@@ -15,7 +15,7 @@ from training.distill_config import TEACHER, Distillation
 from training.models import Evaluation, TrainingRun
 from training.parameters import Choices, Parameter, Sheet
 from training.refresh import encoder_settings
-from training.search_space import NUMBERS, SPACES, USUAL_TRIALS, Search, read_search
+from training.search_space import BRANCHES, NUMBERS, SPACES, USUAL_TRIALS, Search, read_search
 from training.text_config import FINETUNING, PRETRAINING, Finetuning, Pretraining
 
 YES_NO: Choices = (("yes", _("Yes")), ("no", _("No")))
@@ -25,9 +25,7 @@ SPLITS: Choices = (
     ("leave-last-5", _("The last five picks of everybody")),
 )
 AS_DOWNLOADED = ("configured", _("As downloaded"))
-BRANCHES: Choices = tuple(
-    {branch.name: branch.words for space in SPACES.values() for branch in space.branches}.items()
-)
+BRANCH_CHOICES: Choices = tuple((name, branch.words) for name, branch in BRANCHES.items())
 WAYS: Choices = (
     ("projection", _("Projection: a minute or so, texts are read as before")),
     ("lora", _("LoRA: small additions to the network")),
@@ -336,7 +334,7 @@ SHEETS: dict[str, Sheet] = {
                 _("One part of it."),
                 str,
                 Search.only,
-                choices=(("", _("All parts")), *BRANCHES),
+                choices=(("", _("All parts")), *BRANCH_CHOICES),
                 is_seldom=True,
             ),
             Parameter(

@@ -9,7 +9,7 @@ from catalog.models import Catalog
 from training.errors import TrainingFault
 from training.handle import RunHandle
 from training.models import RunState, TrainingRun, TuningTrial
-from training.search_space import SPACES
+from training.search_space import BRANCHES, SPACES
 
 LATEST = "latest"  # the last search that succeeded
 Config = TypeVar("Config")
@@ -23,6 +23,11 @@ class Best:
     branch: str
     usual: float | None  # nDCG@10 on validation of the best of the usual settings
     trial: TuningTrial  # the best of all
+
+    @property
+    def words(self) -> str:
+        """The branch in English words; its name where there is none of that name any more."""
+        return BRANCHES[self.branch].words if self.branch in BRANCHES else self.branch
 
     @property
     def is_better(self) -> bool:

@@ -7,7 +7,16 @@ import pyarrow.parquet as pq
 from django.utils.translation import gettext as _
 
 from catalog.errors import CatalogError
-from catalog.importers.rows import Layout, Names, Rows, as_text, check_names, check_once, staged
+from catalog.importers.rows import (
+    Layout,
+    Names,
+    Rows,
+    as_text,
+    check_columns,
+    check_names,
+    check_once,
+    staged,
+)
 
 ROWS_AT_ONCE = 20_000
 
@@ -26,10 +35,7 @@ def read(path: Path, layout: Layout, names: Names) -> Rows:
             check_names(names, columns, path)
             kept = [name for name in columns if names.get(name) != ""]
             named = [names.get(name, name) for name in kept]
-            missing = [name for name in layout.required if name not in named]
-            if missing:
-                told = {"file": path, "columns": _(" and no column ").join(missing)}
-                raise CatalogError(_("%(file)s has no column %(columns)s.") % told)
+            check_columns(layout.required, named, path)
             check_once(named, path)
             first = 1
             for batch in file.iter_batches(batch_size=ROWS_AT_ONCE):

@@ -8,6 +8,7 @@ from decimal import Decimal
 from pathlib import Path
 
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from catalog.errors import CatalogError
 
@@ -94,11 +95,16 @@ def check_columns(wanted: Iterable[str], columns: Sequence[str], path: Path) -> 
     if missing:
         told = {
             "file": path,
-            "columns": _(" and no column ").join(missing),
+            "columns": ", ".join(missing),
             "header": ", ".join(columns)[:200],
         }
         raise CatalogError(
-            _("%(file)s has no column %(columns)s; its header is %(header)s.") % told
+            ngettext(
+                "%(file)s has no column %(columns)s; its header is %(header)s.",
+                "%(file)s has no columns %(columns)s; its header is %(header)s.",
+                len(missing),
+            )
+            % told
         )
 
 

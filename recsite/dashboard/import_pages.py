@@ -12,6 +12,7 @@ from django.http import FileResponse, Http404, HttpRequest, HttpResponse, QueryD
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 from django.views.decorators.http import require_GET, require_http_methods
 
 from catalog.errors import CatalogError
@@ -248,8 +249,15 @@ def _check(names: dict[str, str], columns: list[str], layout: Layout) -> None:
     named = [names.get(column, column) for column in columns]
     missing = [name for name in layout.required if name not in named]
     if missing:
-        told = {"columns": _(" and none is ").join(missing)}
-        raise CatalogError(_("No column is %(columns)s; choose which one it is.") % told)
+        told = {"columns": ", ".join(missing)}
+        raise CatalogError(
+            ngettext(
+                "No column is %(columns)s; choose which one it is.",
+                "No columns are %(columns)s; choose which ones they are.",
+                len(missing),
+            )
+            % told
+        )
 
 
 def _columns(

@@ -39,6 +39,14 @@ WORDS = (
     gettext_noop("steady"),
     gettext_noop("watch"),
     gettext_noop("alert"),
+    # how an encoder came about: training/encoders.py, training/variants.py
+    gettext_noop("configured"),
+    gettext_noop("pre-trained"),
+    gettext_noop("projection"),
+    gettext_noop("lora"),
+    gettext_noop("full"),
+    gettext_noop("int8 2/3 layers"),
+    gettext_noop("int8 1/2 layers"),
     # what the audit log tells of, and what happened to it
     gettext_noop("API key"),
     gettext_noop("catalog"),
@@ -88,6 +96,7 @@ COLUMNS = (  # of tables that the audit log watches
     gettext_noop("item kind"),
     gettext_noop("kind"),
     gettext_noop("language"),
+    gettext_noop("learns from"),
     gettext_noop("live bundle"),
     gettext_noop("name"),
     gettext_noop("note"),

@@ -7,8 +7,10 @@ from django import template
 from django.utils import timezone
 from django.utils.timesince import timesince
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from training.gate import Check, Figure
+from training.splits import LEAVE_LAST
 from training.tuned import in_words
 
 register = template.Library()
@@ -117,6 +119,18 @@ def words(column: str) -> str:
     column, comma, key = column.partition(", ")  # of a group, one entry of it
     own = _(column.removesuffix("_id").replace("_", " "))
     return _("%(group)s, %(name)s") % {"group": own, "name": words(key)} if comma else own
+
+
+@register.filter
+def split_words(name: str) -> str:
+    """A split (training/splits.py) for people: by time, everybody's last 5 picks."""
+    number = "1" if name == f"{LEAVE_LAST}out" else name.removeprefix(LEAVE_LAST)
+    if not number.isdecimal():
+        return _("by time") if name == "time" else name
+    told = {"number": number}
+    return (
+        ngettext("everybody’s last pick", "everybody’s last %(number)s picks", int(number)) % told
+    )
 
 
 @register.filter

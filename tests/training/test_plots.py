@@ -3,6 +3,8 @@
 from typing import Any
 from xml.etree import ElementTree
 
+from django.utils.translation import override
+
 from training.plots import HEIGHT, LEFT, draw, plots_of, round_ticks, svg
 
 
@@ -46,6 +48,16 @@ def test_each_kind_has_its_plots() -> None:
     assert len(plots_of("transfer", [row("A → B", "chance", 0.02)])) == 1
     assert len(plots_of("by-encoder", [row("", "projection", 0.02)])) == 1
     assert plots_of("gardening", []) == []
+
+
+def test_an_encoder_made_from_another_is_named_by_both() -> None:
+    made = row("", "int8", 0.02) | {"of": "projection"}
+    usual = row("", "configured", 0.01) | {"of": ""}
+    (plot,) = plots_of("by-encoder", [usual, made])
+    assert [tick.text for tick in plot.x_ticks] == ["configured", "int8 of projection"]
+    with override("zh-hans"):
+        (plot,) = plots_of("by-encoder", [usual, made])
+    assert [tick.text for tick in plot.x_ticks] == ["原始配置", "int8（来自投影）"]
 
 
 def test_the_file_is_svg_and_names_are_escaped() -> None:

@@ -15,7 +15,7 @@ from catalog.models import Catalog, Role, User
 from catalog.rules import add_rule
 from recsite.dashboard.doctor import forget
 from recsite.health import Part
-from recsite.templatetags.dashboard import ago, duration, percent, words
+from recsite.templatetags.dashboard import ago, duration, percent, split_words, words
 from tests.recsite.dashboard.test_axe_browser import (  # noqa: F401 – fixtures
     dashboard,
     imported,
@@ -25,6 +25,7 @@ from tests.recsite.dashboard.test_axe_browser import (  # noqa: F401 – fixture
 )
 from tests.recsite.dashboard.test_playground import asked, two  # noqa: F401 – fixtures
 from tests.recsite.untranslated import untranslated
+from tests.training.searches import a_search
 from training import doctor
 from training.models import TrainingRun
 
@@ -112,11 +113,32 @@ def test_durations_ages_shares_and_names_of_columns() -> None:
         assert ago(timezone.now()) == "刚刚"
         assert ago(timezone.now() - timedelta(minutes=3)) == "3\xa0分钟前"
         assert (words("live_bundle"), words("catalog_id")) == ("在线模型包", "目录")
+        assert words("learns_from") == "学习来源"
     assert (duration(200), percent(0.125), words("live_bundle")) == (
         "3 min 20 s",
         "12.5 %",
         "live bundle",
     )
+
+
+def test_splits_are_told_in_words() -> None:
+    names = ("time", "leave-last-out", "leave-last-5", "gone since")
+    english = ["by time", "everybody’s last pick", "everybody’s last 5 picks", "gone since"]
+    assert [split_words(name) for name in names] == english
+    with override("zh-hans"):
+        told = [split_words(name) for name in names]
+    assert told == ["按时间", "每人最近 1 次选择", "每人最近 5 次选择", "gone since"]
+
+
+def test_what_a_search_and_an_encoder_are_of_is_told_in_chinese(
+    client: Client, admin: User, shop: Catalog
+) -> None:
+    client.force_login(admin)
+    a_search(shop, ("fm", {"rank": 16}, 0.2, True), ("fm", {"rank": 4}, 0.25, False))
+    address = reverse("dashboard:catalog-models", args=[shop.slug])
+    page = " ".join(client.get(address, headers=CHINESE).content.decode().split())
+    assert "因子分解机：0.2000 → 0.2500" in page
+    assert "每人最近 5 次选择</option>" in page
 
 
 def test_a_filter_that_cannot_be_read() -> None:

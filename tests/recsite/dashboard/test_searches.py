@@ -43,7 +43,7 @@ def test_what_was_found_stands_beside_the_usual(staff: Client, shop: Catalog, ad
     assert "trees: 0.2000 → 0.2500" in page
     assert "+0.0500" in page
     assert "depth 5, learning rate 0.0412" in page
-    assert "fm: 0.2000 → 0.2000" in page
+    assert "factorisation machine: 0.2000 → 0.2000" in page
     assert reverse("dashboard:run", args=[run.pk]) in page
     assert "use what the last search found" in page
 
