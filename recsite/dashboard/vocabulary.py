@@ -20,6 +20,13 @@ WORDS = (
     gettext_noop("import users"),
     gettext_noop("import interactions"),
     gettext_noop("import offers"),
+    # how an encoder came about; projection stands in training/search_space.py
+    gettext_noop("configured"),
+    gettext_noop("pre-trained"),
+    gettext_noop("lora"),
+    gettext_noop("full"),
+    gettext_noop("int8 2/3 layers"),
+    gettext_noop("int8 1/2 layers"),
     # stages of a request: ranking/pipeline.py
     gettext_noop("Context"),
     gettext_noop("Query"),
@@ -39,14 +46,6 @@ WORDS = (
     gettext_noop("steady"),
     gettext_noop("watch"),
     gettext_noop("alert"),
-    # how an encoder came about: training/encoders.py, training/variants.py
-    gettext_noop("configured"),
-    gettext_noop("pre-trained"),
-    gettext_noop("projection"),
-    gettext_noop("lora"),
-    gettext_noop("full"),
-    gettext_noop("int8 2/3 layers"),
-    gettext_noop("int8 1/2 layers"),
     # what the audit log tells of, and what happened to it
     gettext_noop("API key"),
     gettext_noop("catalog"),
