@@ -27,6 +27,8 @@ WORDS = (
     gettext_noop("full"),
     gettext_noop("int8 2/3 layers"),
     gettext_noop("int8 1/2 layers"),
+    # what a search is for; the others of training/search_space.py stand elsewhere, too
+    gettext_noop("tower"),
     # stages of a request: ranking/pipeline.py
     gettext_noop("Context"),
     gettext_noop("Query"),
