@@ -216,7 +216,7 @@ def compute(state: RankingState, person: Profile, candidates: Candidates, now: f
         np.isin(rows, person.last_session),
         *shares.T,
         shares[:, 0] - shares[:, 2],
-        np.log1p(np.maximum((now - first) / DAY, 0)),
+        np.log1p(np.maximum((state.popularity.as_of - first) / DAY, 0)),
         (first - person.last_visit) / DAY,  # above 0: it came after they were here
         age,
         log_price,

@@ -34,8 +34,8 @@ POPULARITY_EVERY = 30.0  # seconds between two counts of what is popular
 FADED = 1_000.0  # half-lives; PostgreSQL refuses to multiply down to where a float ends
 REST = 3.0  # after a load, wait this many times as long as it took
 COUNTS_SQL = """
-SELECT item_id, {sums} FROM (
-    SELECT item_id, greatest((%s::jsonb ->> type)::float8, 0) AS weight,
+SELECT item_id, {sums}, extract(epoch FROM min("timestamp"))::float8 FROM (
+    SELECT item_id, "timestamp", greatest((%s::jsonb ->> type)::float8, 0) AS weight,
            (%s - extract(epoch FROM "timestamp")::float8) / 86400 AS age
     FROM catalog_interaction
     WHERE catalog_id = %s AND NOT is_suspected
@@ -290,9 +290,12 @@ def _count(catalog: Catalog, known: Popularity, items: ItemIndex) -> Popularity:
             COUNTS_SQL.format(sums=sums),
             [json.dumps(catalog.event_weights), now, catalog.pk, known.as_of, now],
         )
-        found = np.array(cursor.fetchall(), dtype=np.float64).reshape(-1, 1 + len(HALF_LIVES))
+        found = np.array(cursor.fetchall(), dtype=np.float64).reshape(-1, 2 + len(HALF_LIVES))
     fading = np.exp2(-(now - known.as_of) / DAY / np.array(HALF_LIVES))[:, None]
     counts = (known.counts * fading).astype(np.float32)
     rows = items.rows_of(found[:, 0].astype(np.int64))
-    counts[:, rows[rows >= 0]] += found[rows >= 0, 1:].T
-    return Popularity(counts, known.first, now)
+    found, rows = found[rows >= 0], rows[rows >= 0]
+    counts[:, rows] += found[:, 1:-1].T
+    first = known.first.copy()
+    first[rows] = np.fmin(first[rows], found[:, -1])
+    return Popularity(counts, first, now)

@@ -47,3 +47,5 @@ def test_a_pick_of_thirty_years_ago_has_faded_and_breaks_nothing(own_folders: No
     old, new = state.popularity.blend[state.items.rows_of(np.array([item.pk for item in items]))]
     assert new == pytest.approx(1.0, abs=1e-3)
     assert old < 1e-20
+    known = state.popularity.first[state.items.rows_of(np.array([item.pk for item in items]))]
+    assert known == pytest.approx([moment.timestamp() for moment in moments])
