@@ -153,7 +153,7 @@ def auto_promote(request: HttpRequest, slug: str) -> HttpResponse:
     allowed = request.POST.get("allowed") == "yes"
     schedules.allow_promotion(catalog, allowed)
     told = (
-        _("Schedules of %(catalog)s may promote where the gate is green.")
+        _("Schedules of %(catalog)s may promote where the gate is all green.")
         if allowed
         else _("Schedules of %(catalog)s promote nothing.")
     )
