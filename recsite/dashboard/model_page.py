@@ -13,7 +13,7 @@ from recsite.csv_file import csv_file
 from recsite.dashboard import rehearsals
 from recsite.dashboard.access import needs
 from recsite.dashboard.comparison import Measured, by_segment, everything
-from recsite.dashboard.run_page import STOP_POLLING
+from recsite.dashboard.polling import STOP_POLLING
 from recsite.dashboard.sorting import Sorting
 from training import registry, rollout
 from training.errors import TrainingFault

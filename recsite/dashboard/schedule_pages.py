@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from django import forms
@@ -22,7 +22,6 @@ from training import schedules
 from training.errors import TrainingFault
 from training.models import INTERVALS, SCHEDULED_KINDS, Schedule, TrainingRun
 
-LATE = timedelta(minutes=5)  # schedules are looked at every minute
 KINDS = [
     (value, gettext_noop("Refresh embeddings") if value == TrainingRun.Kind.ENCODE else words)
     for value, words in SCHEDULED_KINDS
@@ -187,7 +186,7 @@ def _list(request: HttpRequest, slug: str, fault: str = "") -> HttpResponse:
         "days": calendar(found, now, slug),
         "weeks": SPAN.days // 7,
         "looked": looked,
-        "is_late": looked is None or now - looked > LATE,
+        "is_late": looked is None or now - looked > schedules.LATE,
         "fault": fault,
     }
     return render(request, "dashboard/schedules.html", context, status=422 if fault else 200)
