@@ -126,13 +126,7 @@ def file_page(request: HttpRequest, slug: str) -> HttpResponse:
     except CatalogError as error:
         messages.error(request, uploads.told(error, path) if path else str(error))
         return redirect("dashboard:imports", slug)
-    names = _chosen(request.POST, rows.columns, layout)
-    if names is None:
-        names = mapping.remembered(catalog, kind, rows.columns)
-        was_remembered = names is not None
-        names = names or mapping.guess(rows.columns, layout)
-    else:
-        was_remembered = False
+    names, was_remembered = _names(request.POST, catalog, layout, rows.columns)
     fault, outcome, status = "", None, 200
     if request.method == "POST":
         try:
@@ -235,6 +229,17 @@ def _chosen(form: QueryDict, columns: list[str], layout: Layout) -> dict[str, st
         else:
             names[column] = column if choice == KEEP and layout.keeps_extra else mapping.LEAVE_OUT
     return names
+
+
+def _names(
+    form: QueryDict, catalog: Catalog, layout: Layout, columns: list[str]
+) -> tuple[dict[str, str], bool]:
+    """Column → its name with us: as the form says, as last time, or guessed; is it as last time?"""
+    names = _chosen(form, columns, layout)
+    if names is not None:
+        return names, False
+    remembered = mapping.remembered(catalog, layout.kind, columns)
+    return remembered or mapping.guess(columns, layout), remembered is not None
 
 
 def _check(names: dict[str, str], columns: list[str], layout: Layout) -> None:
