@@ -22,10 +22,6 @@ from training import schedules
 from training.errors import TrainingFault
 from training.models import INTERVALS, SCHEDULED_KINDS, Schedule, TrainingRun
 
-KINDS = [
-    (value, gettext_noop("Refresh embeddings") if value == TrainingRun.Kind.ENCODE else words)
-    for value, words in SCHEDULED_KINDS
-]
 TRIGGERS = [
     (Schedule.Trigger.TIMETABLE.value, gettext_noop("At an hour")),
     (Schedule.Trigger.INTERACTIONS.value, gettext_noop("After so many new interactions")),
@@ -37,7 +33,7 @@ class ScheduleForm(forms.Form):
     """What starts, and when."""
 
     catalog = forms.ModelChoiceField(Catalog.objects.order_by("pk"), to_field_name="slug")
-    kind = forms.ChoiceField(choices=KINDS)
+    kind = forms.ChoiceField(choices=SCHEDULED_KINDS)
     trigger = forms.ChoiceField(choices=TRIGGERS)
     hour = forms.IntegerField(required=False)
     every_hours = forms.IntegerField(required=False)
@@ -216,7 +212,7 @@ def _form(values: dict[str, Any]) -> dict[str, Any]:
         }
         | values,
         "catalogs": Catalog.objects.order_by("pk"),
-        "kinds": KINDS,
+        "kinds": SCHEDULED_KINDS,
         "triggers": TRIGGERS,
         "intervals": INTERVALS,
     }
