@@ -152,6 +152,7 @@ class TestRollOut:
         assert "The share has changed by now." in said[1]  # twice sent, done once
         models = staff.get(reverse("dashboard:catalog-models", args=["shop"])).content.decode()
         assert "On to 10 %" in models
+        assert models.index("Stop the roll-out …") < models.index("Stop: the live model")  # it asks
         assert "Too few people yet to compare" in models
         stopped = staff.post(
             reverse("dashboard:rollout-stop", args=["shop"]), {"reason": "no"}, follow=True
