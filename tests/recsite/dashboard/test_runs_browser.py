@@ -164,7 +164,8 @@ def test_a_cancel_asks_and_its_button_says_that_it_is_sent(tab: Tab, run: Traini
         """() => {
             const button = document.getElementById("cancel-run");
             button.click();
-            return [button.form.getAttribute("aria-busy"), !!button.querySelector("[data-sending]")];
+            const spinner = button.querySelector("[data-sending]");
+            return [button.form.getAttribute("aria-busy"), spinner !== null];
         }"""
     )
     assert said == ["true", True]  # at once, before any answer
