@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Iterator
 from typing import Any
-from zlib import crc32
 
 from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, QueryDict
@@ -15,7 +14,7 @@ from catalog.models import Catalog, Role
 from recsite import health
 from recsite.csv_file import csv_file
 from recsite.dashboard.access import needs
-from recsite.dashboard.polling import STOP_POLLING, UNCHANGED
+from recsite.dashboard.polling import STOP_POLLING, UNCHANGED, mark_of
 from recsite.dashboard.sorting import Head, Sorting
 from training.models import RunState, TrainingRun, TrainingRunQuerySet
 
@@ -101,7 +100,7 @@ def _mark(runs: Iterable[TrainingRun]) -> str:
         )
         for run in runs
     ]
-    return f"{crc32(repr(looks).encode()):x}"
+    return mark_of(looks)
 
 
 def _lines(runs: TrainingRunQuerySet) -> Iterator[list[Any]]:

@@ -246,6 +246,9 @@ class TestRehearsal:
         # Hashing a bundle every second would slow what is timed.
         assert ("files:" in whole, "files:" in part.content.decode()) == (True, False)
         assert 'hx-trigger="every 1s"' in part.content.decode()
+        shown = address(pair[1], "model-gate") + f"?mark={part.context['mark']}"
+        assert f'hx-get="{shown}"' in part.content.decode()
+        assert staff.get(shown, headers={"HX-Request": "true"}).status_code == 204
         answer = staff.post(address(pair[1], "promote"), {"reason": "r"})
         assert (answer.status_code, "Its rehearsal goes on" in answer.getvalue().decode()) == (
             422,
