@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from threading import Lock, Thread
 from typing import Generic, TypeVar
 
@@ -18,16 +19,23 @@ class Fresh(Generic[T]):
 
     Whoever asks while somebody looks waits for the same answer. With `while_new`, nobody waits as
     long as the last look is no older than that: they get it, and the new look is taken beside them.
-    A look that raises is not kept.
+    Those that share a `turn` are taken beside one after another. A look that raises is not kept.
     """
 
-    def __init__(self, look: Callable[[], T], seconds: float, while_new: float = 0.0) -> None:
+    def __init__(
+        self,
+        look: Callable[[], T],
+        seconds: float,
+        while_new: float = 0.0,
+        turn: AbstractContextManager[object] | None = None,
+    ) -> None:
         self._look = look
         self._seconds = seconds
         self._while_new = while_new  # seconds
         self._lock = Lock()
         self._found: tuple[float, T] | None = None  # when, in monotonic seconds, and what
-        self._begun = Lock()  # held while a look is taken beside
+        self._begun = Lock()  # held while a look is taken beside, or waits for its turn
+        self._turn = turn or Lock()
 
     def last(self) -> T | None:
         """The last look, however old; None before the first."""
@@ -37,14 +45,36 @@ class Fresh(Generic[T]):
         """Whether the last look is, or there was none."""
         return self._found is None or time.monotonic() - self._found[0] > seconds
 
+    def known(self, seconds: float) -> T | None:
+        """The last look, however old, without waiting; one older than that is renewed beside."""
+        if self.is_older_than(seconds):
+            self._renew()
+        return self.last()
+
     def now(self) -> T:
         """The last look, or a new one."""
         found = self._found
         if found is not None and not self.is_older_than(self._while_new):
-            if self.is_older_than(self._seconds) and self._begun.acquire(blocking=False):
-                Thread(target=self._beside, daemon=True).start()
+            if self.is_older_than(self._seconds):
+                self._renew()
             return found[1]
         return self._taken()
+
+    def begin(self, work: Callable[[], None]) -> None:
+        """Start it in a thread; tests put something else in this place."""
+
+        def and_close() -> None:
+            try:
+                work()
+            finally:
+                connection.close()
+
+        Thread(target=and_close, daemon=True).start()
+
+    def _renew(self) -> None:
+        """Begin a look beside, unless one goes on."""
+        if self._begun.acquire(blocking=False):
+            self.begin(self._beside)
 
     def _taken(self) -> T:
         with self._lock:
@@ -55,9 +85,9 @@ class Fresh(Generic[T]):
 
     def _beside(self) -> None:
         try:
-            self._taken()
+            with self._turn:
+                self._taken()
         except Exception:
             logger.exception("A look beside the pages failed.")
         finally:
             self._begun.release()
-            connection.close()

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
+from django.utils.translation import gettext as _
+
 from catalog.models import Catalog, Interaction
 from training.distill_config import Distillation
 from training.models import RunState, TrainingRun
@@ -200,3 +202,12 @@ def _size_then(run: TrainingRun, now: Size) -> Size:
 
 def _machine() -> float:
     return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+
+
+def roughly(seconds: float) -> str:
+    """Seconds of an estimate in words: no finer than anybody can know them."""
+    if seconds < 90:
+        return _("%(seconds)d s") % {"seconds": max(round(seconds / 10), 1) * 10}
+    if seconds < 5400:
+        return _("%(minutes)d min") % {"minutes": round(seconds / 60)}
+    return _("%(hours).1f h") % {"hours": seconds / 3600}

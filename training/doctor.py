@@ -13,7 +13,7 @@ from django.utils.translation import ngettext
 
 from catalog.figures import Day, Figures, figures_of
 from catalog.models import Catalog
-from training.cost import GIB, Cost, estimate
+from training.cost import GIB, Cost, estimate, roughly
 from training.findings import (
     FEW,
     Colour,
@@ -154,7 +154,7 @@ def _cost(cost: Cost, slug: str) -> Iterable[Finding]:
         )
     else:
         time = _("%(low)s to %(high)s, as measured on other catalogs (docs/results/README.md).")
-    told = {"low": _duration(cost.low), "high": _duration(cost.high), "number": cost.runs}
+    told = {"low": roughly(cost.low), "high": roughly(cost.high), "number": cost.runs}
     if cost.is_too_much:
         colour = Colour.RED
     else:
@@ -174,11 +174,3 @@ def _cost(cost: Cost, slug: str) -> Iterable[Finding]:
         f"manage.py schedule add {slug} train --hour 2",
         "schedules",
     )
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 90:
-        return _("%(seconds)d s") % {"seconds": round(seconds)}
-    if seconds < 5400:
-        return _("%(minutes)d min") % {"minutes": round(seconds / 60)}
-    return _("%(hours).1f h") % {"hours": seconds / 3600}

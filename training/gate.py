@@ -4,9 +4,9 @@ Red blocks everybody who does not overrule it. What was not measured blocks no p
 on the page and decides, but it blocks whatever promotes by itself: nobody looked. A catalog that
 does not ask for a check sets its limit to the value that lets every model pass.
 
-`LIMITS` is the one place that says what is asked for; a catalog keeps those that differ in
-`gate_limits`. All but the files are read from the version's metrics, so that a list of models is
-cheap: training/report.py measured them on the test, training/rehearsal.py on this machine.
+What is asked for stands in training/gate_limits.py. All but the files are read from the version's
+metrics, so that a list of models is cheap: training/report.py measured them on the test,
+training/rehearsal.py on this machine.
 """
 
 import math
@@ -20,6 +20,7 @@ from django.utils.translation import gettext_noop
 from catalog.models import Catalog
 from ranking.bundle import Bundle, BundleError, open_bundle
 from training.errors import TrainingFault
+from training.gate_limits import LIMITS, CheckName, limits_of
 from training.models import ModelVersion
 
 QUALITY = "ndcg@10"  # the metric that the gate looks at
@@ -31,65 +32,6 @@ SHORT = ("no history", "history 1 to 4")  # as training/report.py names the segm
 LONG = ("history 20 to 99", "history 100 up")
 NO_LIVE = gettext_noop("There is no live model to compare it with.")
 NOT_BOTH = gettext_noop("It was not measured for both models.")
-
-
-@dataclass(frozen=True)
-class Limit:
-    """One threshold of the gate: what it is unless a catalog says otherwise, and its range."""
-
-    default: float
-    most: float  # the least is 0
-    words: str  # in English
-    check: str  # that it is of
-    off: float  # with this value the check asks for nothing
-
-
-LIMITS = {
-    "quality_margin": Limit(
-        0.02,
-        1.0,
-        gettext_noop("share of the live model's nDCG@10 that may be lost"),
-        "quality",
-        1.0,
-    ),
-    "coverage_share": Limit(
-        0.5,
-        1.0,
-        gettext_noop("share of the live model's coverage that must remain"),
-        "coverage",
-        0.0,
-    ),
-    "latency_ratio": Limit(
-        1.5,
-        100.0,
-        gettext_noop("times the live model's median time of a request that it may take"),
-        "latency",
-        100.0,
-    ),
-    "calibration_rise": Limit(
-        0.25,
-        10.0,
-        gettext_noop("share by which lists may stray further from the mix of a person's history"),
-        "calibration",
-        10.0,
-    ),
-    "fairness_gap": Limit(
-        0.02,
-        1.0,
-        gettext_noop(
-            "growth of the gap in nDCG@10 between long and short histories that is allowed"
-        ),
-        "fairness gap",
-        1.0,
-    ),
-    "rare_share": Limit(
-        0.5,
-        1.0,
-        gettext_noop("share of the live model's places for rare items that must stay"),
-        "rare items",
-        0.0,
-    ),
-}
 
 
 @dataclass(frozen=True)
@@ -105,7 +47,7 @@ class Figure:
 class Check:
     """One named check of the gate."""
 
-    name: str
+    name: CheckName
     ok: bool | None  # None: not measured, which blocks only what promotes by itself
     reason: str  # in the reader's language
     is_stored: bool = False  # the reason is as it was written down, in English
@@ -150,40 +92,14 @@ def gate(
 
 
 def _settled(check: Check, limits: Mapping[str, float]) -> Check:
-    """What was not measured is green where the catalog does not ask for it."""
+    """What the catalog does not ask for is green, whatever was measured."""
     waived = any(
         limit.check == check.name and limits[name] == limit.off for name, limit in LIMITS.items()
     )
-    if check.ok is None and waived:
+    if waived and not check.ok:
         told = _("Not asked for: its limit lets every model pass.")
         return Check(check.name, ok=True, reason=told)
     return check
-
-
-def limits_of(catalog: Catalog) -> dict[str, float]:
-    """The thresholds of a catalog's gate, by name."""
-    usual = {name: limit.default for name, limit in LIMITS.items()}
-    return usual | {name: float(value) for name, value in catalog.gate_limits.items()}
-
-
-def set_limits(catalog: Catalog, values: Mapping[str, str]) -> None:
-    """Keep other thresholds for a catalog; an empty text brings the usual one back.
-
-    Raises
-    ------
-    TrainingFault
-        An unknown name, or a number out of its range. Nothing has changed then.
-    """
-    kept = dict(catalog.gate_limits)
-    for name, text in values.items():
-        if name not in LIMITS:
-            told = {"name": name, "known": ", ".join(LIMITS)}
-            raise TrainingFault(_("The gate has no limit %(name)r; it has %(known)s.") % told)
-        kept.pop(name, None)
-        if text.strip() and (value := _number(name, text)) != LIMITS[name].default:
-            kept[name] = value
-    catalog.gate_limits = kept
-    catalog.save(update_fields=["gate_limits"])
 
 
 def open_registered(bundle_id: str, catalog: Catalog, digest: str) -> Bundle:
@@ -204,24 +120,12 @@ def open_registered(bundle_id: str, catalog: Catalog, digest: str) -> Bundle:
     return bundle
 
 
-def _number(name: str, text: str) -> float:
-    limit = LIMITS[name]
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not 0 <= value <= limit.most:
-        told = {"name": name, "most": f"{limit.most:g}", "text": text.strip()}
-        raise TrainingFault(_("%(name)s is a number from 0 to %(most)s, not %(text)r.") % told)
-    return value
-
-
 def _files(version: ModelVersion) -> Check:
     try:
         open_registered(version.bundle_id, version.catalog, version.digest)
     except TrainingFault as fault:
-        return Check(gettext_noop("files"), ok=False, reason=str(fault))
-    return Check("files", ok=True, reason=_("Every file is there and unchanged."))
+        return Check(CheckName.FILES, ok=False, reason=str(fault))
+    return Check(CheckName.FILES, ok=True, reason=_("Every file is there and unchanged."))
 
 
 def _quality(
@@ -236,12 +140,12 @@ def _quality(
     old = figure(live.metrics, QUALITY) if live is not None else None
     if new is None:
         text = _("No %(metric)s was measured.")
-        return Check(gettext_noop("quality"), ok=False, reason=text % {"metric": QUALITY})
+        return Check(CheckName.QUALITY, ok=False, reason=text % {"metric": QUALITY})
     if live is None:
-        return Check("quality", ok=True, reason=_(NO_LIVE))
+        return Check(CheckName.QUALITY, ok=True, reason=_(NO_LIVE))
     if old is None:
         text = _("No %(metric)s of the live model was measured.")
-        return Check("quality", ok=None, reason=text % {"metric": QUALITY})
+        return Check(CheckName.QUALITY, ok=None, reason=text % {"metric": QUALITY})
     paired = figure_of(paired_with(metrics, live).get("metrics", {}).get(QUALITY))
     if paired is not None:
         lost = limits["quality_margin"] * (new.value - paired.value)  # of the live one's, here
@@ -256,14 +160,14 @@ def _quality(
             "high": paired.high,
             "lost": lost,
         }
-        return Check("quality", paired.value >= -lost, told % figures)
+        return Check(CheckName.QUALITY, paired.value >= -lost, told % figures)
     best = new.high if new.high is not None else new.value
     figures = {"metric": QUALITY, "new": new.value, "old": old.value}
     if best < old.value * (1 - limits["quality_margin"]):
         told = _("%(metric)s is %(new).4f, the live one's %(old).4f: worse beyond its interval.")
-        return Check("quality", ok=False, reason=told % figures)
+        return Check(CheckName.QUALITY, ok=False, reason=told % figures)
     told = _("%(metric)s is %(new).4f, the live one's %(old).4f, measured on different requests.")
-    return Check("quality", ok=True, reason=told % figures)
+    return Check(CheckName.QUALITY, ok=True, reason=told % figures)
 
 
 def paired_with(metrics: Mapping[str, Any], live: ModelVersion) -> dict[str, Any]:
@@ -279,9 +183,9 @@ def _coverage(
     new = figure(metrics, COVERAGE)
     old = figure(live.metrics, COVERAGE) if live is not None else None
     if live is None:
-        return Check(gettext_noop("coverage"), ok=True, reason=_(NO_LIVE))
+        return Check(CheckName.COVERAGE, ok=True, reason=_(NO_LIVE))
     if new is None or old is None:
-        return Check("coverage", ok=None, reason=_(NOT_BOTH))
+        return Check(CheckName.COVERAGE, ok=None, reason=_(NOT_BOTH))
     least = limits["coverage_share"]
     figures = {
         "new": f"{new.value:.1%}",
@@ -290,13 +194,11 @@ def _coverage(
     }
     if new.value >= old.value * least:
         told = _("It shows %(new)s of the catalog, the live one %(old)s.")
-    elif least == 0.5:
-        told = _("It shows %(new)s of the catalog, the live one %(old)s: less than half.")
     else:
         told = _(
             "It shows %(new)s of the catalog, the live one %(old)s: less than %(least)s of that."
         )
-    return Check("coverage", new.value >= old.value * least, told % figures)
+    return Check(CheckName.COVERAGE, new.value >= old.value * least, told % figures)
 
 
 def _calibration(
@@ -306,9 +208,9 @@ def _calibration(
     new = figure(metrics, CALIBRATION)
     old = figure(live.metrics, CALIBRATION) if live is not None else None
     if live is None:
-        return Check(gettext_noop("calibration"), ok=True, reason=_(NO_LIVE))
+        return Check(CheckName.CALIBRATION, ok=True, reason=_(NO_LIVE))
     if new is None or old is None:
-        return Check("calibration", ok=None, reason=_(NOT_BOTH))
+        return Check(CheckName.CALIBRATION, ok=None, reason=_(NOT_BOTH))
     ok = new.value <= old.value * (1 + limits["calibration_rise"])
     told = (
         _("Lists stray by %(new).3f nats from the mix of a history, the live one's by %(old).3f.")
@@ -318,7 +220,7 @@ def _calibration(
             " too far."
         )
     )
-    return Check("calibration", ok, told % {"new": new.value, "old": old.value})
+    return Check(CheckName.CALIBRATION, ok, told % {"new": new.value, "old": old.value})
 
 
 def _fairness(
@@ -326,11 +228,11 @@ def _fairness(
 ) -> Check:
     """The gap in quality between people of long and of short histories has not grown."""
     if live is None:
-        return Check(gettext_noop("fairness gap"), ok=True, reason=_(NO_LIVE))
+        return Check(CheckName.FAIRNESS_GAP, ok=True, reason=_(NO_LIVE))
     new, old = history_gap(metrics), history_gap(live.metrics)
     if new is None or old is None:
         told = _("Fewer than %(least)d requests of people with a short, or a long, history.")
-        return Check("fairness gap", ok=None, reason=told % {"least": LEAST_REQUESTS})
+        return Check(CheckName.FAIRNESS_GAP, ok=None, reason=told % {"least": LEAST_REQUESTS})
     ok = abs(new) - abs(old) <= limits["fairness_gap"]
     told = (
         _("%(metric)s of long histories less that of short ones: %(new)+.4f, live %(old)+.4f.")
@@ -340,7 +242,7 @@ def _fairness(
             " the gap has grown too much."
         )
     )
-    return Check("fairness gap", ok, told % {"metric": QUALITY, "new": new, "old": old})
+    return Check(CheckName.FAIRNESS_GAP, ok, told % {"metric": QUALITY, "new": new, "old": old})
 
 
 def history_gap(metrics: Mapping[str, Any]) -> float | None:
@@ -362,16 +264,18 @@ def _rare_items(
     new = figure(metrics, RARE)
     old = figure(live.metrics, RARE) if live is not None else None
     if live is None:
-        return Check(gettext_noop("rare items"), ok=True, reason=_(NO_LIVE))
+        return Check(CheckName.RARE_ITEMS, ok=True, reason=_(NO_LIVE))
     if new is None or old is None:
-        return Check("rare items", ok=None, reason=_(NOT_BOTH))
+        return Check(CheckName.RARE_ITEMS, ok=None, reason=_(NOT_BOTH))
     ok = new.value >= old.value * limits["rare_share"]
     told = (
         _("Rare items have %(new)s of all places, with the live one %(old)s.")
         if ok
         else _("Rare items have %(new)s of all places, with the live one %(old)s: too few.")
     )
-    return Check("rare items", ok, told % {"new": f"{new.value:.1%}", "old": f"{old.value:.1%}"})
+    return Check(
+        CheckName.RARE_ITEMS, ok, told % {"new": f"{new.value:.1%}", "old": f"{old.value:.1%}"}
+    )
 
 
 def _latency(
@@ -380,9 +284,11 @@ def _latency(
     """A request takes about as long as with the live model, on this machine."""
     rehearsal = rehearsal_beside(metrics, live)
     if live is None:
-        return Check(gettext_noop("latency"), ok=True, reason=_(NO_LIVE))
+        return Check(CheckName.LATENCY, ok=True, reason=_(NO_LIVE))
     if rehearsal is None or not rehearsal["champion_ms"]:
-        return Check("latency", ok=None, reason=_("It was not timed beside the live model yet."))
+        return Check(
+            CheckName.LATENCY, ok=None, reason=_("It was not timed beside the live model yet.")
+        )
     ratio = rehearsal["ms"] / rehearsal["champion_ms"]
     ok = ratio <= limits["latency_ratio"]
     told = (
@@ -396,7 +302,7 @@ def _latency(
             " × %(ratio).2f, too slow."
         )
     )
-    return Check("latency", ok, told % {**rehearsal, "ratio": ratio})
+    return Check(CheckName.LATENCY, ok, told % {**rehearsal, "ratio": ratio})
 
 
 def _smoke(
@@ -406,12 +312,12 @@ def _smoke(
     rehearsal = metrics.get("rehearsal")
     if rehearsal is None:
         told = _("Nobody has asked it anything yet.")
-        return Check(gettext_noop("smoke queries"), ok=None, reason=told)
+        return Check(CheckName.SMOKE_QUERIES, ok=None, reason=told)
     if rehearsal["faults"]:
         told = " ".join(rehearsal["faults"])
-        return Check("smoke queries", ok=False, reason=told, is_stored=True)
+        return Check(CheckName.SMOKE_QUERIES, ok=False, reason=told, is_stored=True)
     told = _("All %(asked)d answers held something, and nothing that is unavailable.")
-    return Check("smoke queries", ok=True, reason=told % rehearsal)
+    return Check(CheckName.SMOKE_QUERIES, ok=True, reason=told % rehearsal)
 
 
 def rehearsal_beside(

@@ -24,6 +24,7 @@ from training.registry import promote
 from training.runs import create_run
 
 DAY = timedelta(days=1)
+LATE = timedelta(minutes=5)  # without a look, when one is due every minute
 LOOKED = "schedules-looked-at"  # cache key: when `run_due` was last called by anybody
 MOST_INTERACTIONS = 100_000_000
 SETTINGS = ("hour", "every_hours", "interactions", "drift")

@@ -30,7 +30,7 @@ READS = {"GET", "HEAD", "OPTIONS"}
 MAY: dict[Role, str] = {  # what each role is for, in words
     Role.VIEWER: gettext_noop("see everything and change nothing"),
     Role.OPERATOR: gettext_noop(
-        "start, cancel and retry runs, import, promote where the gate is green, and roll back"
+        "start, cancel and retry runs, import, promote where the gate is not red, and roll back"
     ),
     Role.ADMIN: gettext_noop(
         "force a promotion, delete, change rules, weights and schedules, and give roles, beside all"

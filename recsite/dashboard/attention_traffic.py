@@ -8,16 +8,16 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from catalog.models import Catalog
-from recsite.dashboard import doctor
 from recsite.dashboard.activity import Activity
 from recsite.dashboard.answers import SPEED_BOUND, Speed
 from recsite.dashboard.attention import Concern
+from recsite.dashboard.cures import PAGES, address
 from recsite.dashboard.disk import Room
-from recsite.dashboard.schedule_pages import LATE
 from training.doctor import Diagnosis
 from training.drift_measures import TITLES
 from training.findings import Colour
 from training.models import DriftLevel, DriftReport
+from training.schedules import LATE
 
 LEAST_SLATES = 50  # of our own pages in a day; after so many, some item was in view
 DRIFT_IS_NEWS = timedelta(days=3)  # an older report says nothing of now
@@ -68,8 +68,8 @@ def of_data(catalog: Catalog, diagnosis: Diagnosis | None) -> list[Concern]:
     return [
         Concern(
             text % {**told, "text": one.text, "cure": one.cure},
-            doctor.address(one.page, catalog.slug) or page,
-            _(doctor.PAGES[one.page]) if one.page else _("Data doctor"),
+            address(one.page, catalog.slug) or page,
+            _(PAGES[one.page]) if one.page else _("Data doctor"),
             one.command,
         )
         for one in diagnosis.findings

@@ -101,10 +101,7 @@ def _coming(schedules: Iterable[Schedule], now: datetime, last: date) -> list[Ev
         for moment in slots(schedule, now, _start(last + DAY) - timedelta(microseconds=1)):
             days[moment.date()].append(moment)
         text = f"{schedule.get_kind_display()} {schedule.catalog.slug}"
-        coming += [
-            Event(moments[0], text, gettext_noop("coming"), len(moments))
-            for moments in days.values()
-        ]
+        coming += [Event(moments[0], text, COMING, len(moments)) for moments in days.values()]
     return coming
 
 

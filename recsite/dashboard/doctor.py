@@ -11,15 +11,13 @@ from threading import Lock
 from django.db.models import Count
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
-from django.urls import reverse
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_noop
 from django.views.decorators.http import require_GET
 
 from catalog.figures import BUCKETS
 from catalog.models import Catalog, Role
 from recsite.dashboard.access import needs
-from recsite.dashboard.beside import Beside
+from recsite.dashboard.cures import PAGES, address
 from recsite.dashboard.day_charts import DayChart, Point, day_chart
 from recsite.fresh import Fresh
 from training.doctor import Diagnosis, Look, diagnose, look_at
@@ -28,15 +26,9 @@ from training.findings import Finding
 FRESH_FOR = 180.0  # seconds; the figures take seconds where there is much, and change slowly
 NEWS_FOR = 900.0  # seconds, for the overview, which nobody opens to look at data
 
-PAGES = {  # a finding's page → what its link is called
-    "imports": gettext_noop("Imports"),
-    "schedules": gettext_noop("Schedules"),
-    "audit": gettext_noop("Audit"),
-}
-
 _looks: dict[int, Fresh[Look]] = {}  # catalog id → the last look in this process
 _lock = Lock()
-beside: Beside[Look] = Beside(told=())
+_turn = Lock()  # of the looks beside the pages: each reads a whole history
 
 
 @dataclass(frozen=True)
@@ -84,24 +76,14 @@ def forget() -> None:
 
 def known(catalog: Catalog) -> Diagnosis | None:
     """What the last look found, without waiting; None while the first one goes on."""
-    look, key = _look(catalog), str(catalog.pk)
-    if look.is_older_than(NEWS_FOR) and not beside.goes_on(key):
-        beside.forget(key)
-        beside.ask(key, look.now)
-    last = look.last()
+    last = _look(catalog).known(NEWS_FOR)
     return None if last is None else diagnose(catalog, last)
-
-
-def address(page: str, slug: str) -> str:
-    """Where the cure of a finding is; '' = nowhere on the dashboard."""
-    if page == "imports":
-        return reverse("dashboard:imports", args=[slug])
-    return reverse(f"dashboard:{page}") if page else ""
 
 
 def _look(catalog: Catalog) -> Fresh[Look]:
     with _lock:
-        return _looks.setdefault(catalog.pk, Fresh(partial(look_at, catalog), FRESH_FOR))
+        new = Fresh(partial(look_at, catalog), FRESH_FOR, turn=_turn)
+        return _looks.setdefault(catalog.pk, new)
 
 
 def _found(catalog: Catalog) -> dict[str, object]:

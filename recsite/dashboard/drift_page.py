@@ -20,11 +20,13 @@ from kombu.exceptions import OperationalError as BrokerAway
 from catalog.models import Catalog, Role
 from recsite.dashboard.access import needs
 from recsite.dashboard.day_charts import DayChart, Point, day_chart
+from recsite.dashboard.polling import UNCHANGED
 from training import drift_measures, tasks
 from training.models import DriftLevel, DriftReport
 
 SHOWN = timedelta(days=60)  # on the charts
 MOST_PARTS = 6  # bins that moved most
+WAITING = "waiting"  # the mark of the fragment: until it has been measured it stays the same
 WAIT = 120.0  # seconds for which the page goes on asking whether it has been measured
 BOUNDS = dict.fromkeys(drift_measures.PSI_MEASURES, drift_measures.PSI_BOUNDS) | {
     "vectors": drift_measures.ENERGY_BOUNDS
@@ -118,6 +120,8 @@ def now(request: HttpRequest, slug: str) -> HttpResponse:
     waiting = _waiting(request, catalog)
     if waiting["is_measured"]:
         return HttpResponse(headers={"HX-Redirect": reverse("dashboard:drift", args=[slug])})
+    if waiting["is_waiting"] and request.GET.get("mark") == WAITING:
+        return HttpResponse(status=UNCHANGED)
     return render(request, "dashboard/_drift_wait.html", {"catalog": catalog, **waiting})
 
 
@@ -132,6 +136,7 @@ def _waiting(request: HttpRequest, catalog: Catalog) -> dict[str, Any]:
     measured = bool(asked) and done.exists()
     return {
         "asked": asked,
+        "mark": WAITING,
         "is_measured": measured,
         "is_waiting": bool(asked) and not measured and since < WAIT,
         "gave_up": bool(asked) and not measured and since >= WAIT,

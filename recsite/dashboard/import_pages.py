@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 from django import forms
 from django.conf import settings
@@ -12,7 +13,7 @@ from django.http import FileResponse, Http404, HttpRequest, HttpResponse, QueryD
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
+from django.utils.translation import gettext_noop, ngettext
 from django.views.decorators.http import require_GET, require_http_methods
 
 from catalog.errors import CatalogError
@@ -25,6 +26,7 @@ from catalog.importers.undo import undo
 from catalog.models import Catalog, Import, Role
 from recsite.dashboard import doctor
 from recsite.dashboard.access import needs, staff_user
+from recsite.dashboard.sorting import Sorting
 from recsite.upload_limit import exceeds_limit
 from training.import_run import queue_import, queue_undo
 from training.models import TrainingRun
@@ -33,6 +35,12 @@ KINDS = ("items", "users", "interactions", "offers")
 IMPORTS_A_PAGE = 20
 AT_ONCE = 3 * 1024 * 1024  # bytes of a file that a page tries while somebody waits; about a second
 ROWS_AT_ONCE = 20_000  # of an import that a page takes back while somebody waits
+COLUMNS = {
+    "import": gettext_noop("Import"),
+    "when": gettext_noop("When"),
+    "by": gettext_noop("By"),
+}
+ORDERS = {"import": "name", "when": "made_at", "by": "who"}  # column → what it is sorted by
 KEEP, DROP = "as-attribute", "leave-out"  # what may become of a column that is no field
 
 
@@ -89,7 +97,9 @@ def page(request: HttpRequest, slug: str) -> HttpResponse:
             fault = str(error)
         else:
             return redirect(_address(slug, source, form.cleaned_data["kind"]))
-    found = Paginator(Import.objects.filter(catalog=catalog).newest_first(), IMPORTS_A_PAGE)
+    sorting = Sorting.of(request.GET.get("sort", ""), COLUMNS, "-when")
+    made = Import.objects.filter(catalog=catalog).order_by(*_order(sorting))
+    found = Paginator(made, IMPORTS_A_PAGE)
     going_on = TrainingRun.objects.going_on().filter(catalog=catalog, kind=TrainingRun.Kind.IMPORT)
     shown = found.get_page(request.GET.get("page"))
     context = {
@@ -97,7 +107,8 @@ def page(request: HttpRequest, slug: str) -> HttpResponse:
         "catalog": catalog,
         "page": shown,
         "page_range": found.get_elided_page_range(shown.number),
-        "query": "",
+        "heads": sorting.heads(COLUMNS, request.GET, texts=("import", "by"), moments=("when",)),
+        "query": f"{urlencode({'sort': request.GET['sort']})}&" if "sort" in request.GET else "",
         "going_on": going_on.order_by("created_at"),
         "kinds": KINDS,
         "kind": request.POST.get("kind") or request.GET.get("kind", "items"),
@@ -126,13 +137,7 @@ def file_page(request: HttpRequest, slug: str) -> HttpResponse:
     except CatalogError as error:
         messages.error(request, uploads.told(error, path) if path else str(error))
         return redirect("dashboard:imports", slug)
-    names = _chosen(request.POST, rows.columns, layout)
-    if names is None:
-        names = mapping.remembered(catalog, kind, rows.columns)
-        was_remembered = names is not None
-        names = names or mapping.guess(rows.columns, layout)
-    else:
-        was_remembered = False
+    names, was_remembered = _names(request.POST, catalog, layout, rows.columns)
     fault, outcome, status = "", None, 200
     if request.method == "POST":
         try:
@@ -205,6 +210,11 @@ def report(request: HttpRequest, slug: str, name: str) -> FileResponse:
     return FileResponse(path.open("rb"), as_attachment=True, filename=path.name)
 
 
+def _order(sorting: Sorting) -> tuple[str, str]:
+    """For the database; of equals the newest first."""
+    return f"{'-' if sorting.descending else ''}{ORDERS[sorting.key]}", "-pk"
+
+
 def _too_large() -> str:
     """What to do with a file that no upload takes."""
     told = {"limit": settings.UPLOAD_MAX_MB, "folder": settings.IMPORT_DIR}
@@ -235,6 +245,17 @@ def _chosen(form: QueryDict, columns: list[str], layout: Layout) -> dict[str, st
         else:
             names[column] = column if choice == KEEP and layout.keeps_extra else mapping.LEAVE_OUT
     return names
+
+
+def _names(
+    form: QueryDict, catalog: Catalog, layout: Layout, columns: list[str]
+) -> tuple[dict[str, str], bool]:
+    """Column → its name with us: as the form says, as last time, or guessed; is it as last time?"""
+    names = _chosen(form, columns, layout)
+    if names is not None:
+        return names, False
+    remembered = mapping.remembered(catalog, layout.kind, columns)
+    return remembered or mapping.guess(columns, layout), remembered is not None
 
 
 def _check(names: dict[str, str], columns: list[str], layout: Layout) -> None:

@@ -265,11 +265,12 @@ def promote_page(request: HttpRequest, slug: str, bundle_id: str) -> HttpRespons
 @transaction.atomic
 def roll_back_page(request: HttpRequest, slug: str) -> HttpResponse:
     """What a roll-back returns to, and the form; sending it rolls back what the page has shown."""
-    catalog = locked_catalog(slug)
+    sends = request.method == "POST"
+    catalog = locked_catalog(slug) if sends else get_object_or_404(Catalog, slug=slug)
     fault = ""
-    if request.method == "POST" and request.POST.get("live") != catalog.live_bundle:
+    if sends and request.POST.get("live") != catalog.live_bundle:
         fault = _("Another model is live by now. Look at what stands here now, then decide again.")
-    elif request.method == "POST":
+    elif sends:
         try:
             change = registry.roll_back(
                 catalog, staff_user(request), request.POST.get("reason", "")

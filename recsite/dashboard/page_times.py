@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from time import perf_counter, thread_time
 from typing import Any
+from urllib.parse import urlencode
 
 import numpy as np
 from django.contrib.auth import get_user_model
@@ -13,10 +14,16 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from catalog.models import Catalog, Role
+from catalog.importers import uploads
+from catalog.models import Catalog, Import, Role
+from ranking.bundle import bundle_exists
 from recsite.dashboard.urls import urlpatterns
 from recsite.faults import SetupFault
 from training.models import ModelVersion, Schedule, TrainingRun
+
+FRAGMENTS = ("doctor-findings", "model-gate", "services-now")  # often dearer than their pages
+AT_ONCE = ("doctor", "services")  # pages that hold their fragment where there is no script
+MODELS_LOOKED_AT = 200  # for one that has files, whose promotion hashes them
 
 
 @dataclass(frozen=True)
@@ -47,8 +54,24 @@ def whole_pages(client: Client, named: Mapping[str, Any]) -> list[str]:
     return [address for address, answer in answers if b"</html>" in answer.getvalue()]
 
 
+def dear_parts(named: Mapping[str, Any]) -> list[str]:
+    """The fragments, the pages with theirs in one answer, and a file's page where one waits."""
+    routes = {pattern.name: pattern.pattern.converters.keys() for pattern in urlpatterns}
+
+    def address(name: str) -> str:
+        return reverse(f"dashboard:{name}", kwargs={one: named[one] for one in routes[name]})
+
+    known = {name for name, names in routes.items() if names <= named.keys()}
+    found = [address(name) for name in FRAGMENTS if name in known]
+    found += [f"{address(name)}?now=1" for name in AT_ONCE if name in known]
+    for waiting in uploads.in_folder()[:1]:
+        file = urlencode({"source": f"folder/{waiting}", "kind": "items"})
+        found.append(f"{address('import-file')}?{file}")
+    return found
+
+
 def measure(catalog: Catalog, times: int) -> Iterator[PageTime]:
-    """Ask for each page of the dashboard so many times, as an admin would.
+    """Ask for each page and each dear fragment of the dashboard so many times, as an admin would.
 
     Raises
     ------
@@ -65,19 +88,29 @@ def measure(catalog: Catalog, times: int) -> Iterator[PageTime]:
     client = Client(SERVER_NAME="localhost", raise_request_exception=False)
     client.force_login(admin)
     try:
-        for address in whole_pages(client, _examples(catalog)):
+        named = _examples(catalog)
+        whole = whole_pages(client, named)
+        for address in dict.fromkeys([*whole, *dear_parts(named)]):  # each once, in this order
             yield _measured(client, address, times)
     finally:
         client.logout()
 
 
 def _examples(catalog: Catalog) -> dict[str, Any]:
-    """The newest run, model and schedule of the catalog, where there is one."""
+    """The newest run, model, import and schedule of the catalog, where there is one.
+
+    A model that has files goes before one that has none: its gate reads every byte of them.
+    """
     runs = TrainingRun.objects.filter(catalog=catalog).order_by("-created_at")
     models = ModelVersion.objects.filter(catalog=catalog).order_by("-created_at")
+    bundles = list(models.values_list("bundle_id", flat=True)[:MODELS_LOOKED_AT])
     found = {
         "run_id": runs.values_list("pk", flat=True).first(),
-        "bundle_id": models.values_list("bundle_id", flat=True).first(),
+        "bundle_id": next(filter(bundle_exists, bundles), next(iter(bundles), None)),
+        "number": Import.objects.filter(catalog=catalog)
+        .newest_first()
+        .values_list("pk", flat=True)
+        .first(),
         "schedule_id": Schedule.objects.filter(catalog=catalog)
         .values_list("pk", flat=True)
         .first(),

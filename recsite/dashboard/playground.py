@@ -66,6 +66,19 @@ class Line:
     sources: tuple[str, ...]
     reason: str
     other: int | None  # its position there; None = it is not there
+    other_sources: tuple[str, ...] = ()  # that found it there
+
+    @property
+    def found_here(self) -> list[str]:
+        """Sources that found it here and not there, of an item that stands in both."""
+        if self.other is None:
+            return []
+        return [name for name in self.sources if name not in self.other_sources]
+
+    @property
+    def found_there(self) -> list[str]:
+        """Sources that found it there and not here."""
+        return [name for name in self.other_sources if name not in self.sources]
 
     @property
     def moved(self) -> int:
@@ -177,6 +190,7 @@ def _answer(catalog: Catalog, loaded: Loaded, subject: Subject) -> Slate:
 
 def _lines(slate: Slate, other: Slate, items: dict[int, Item]) -> list[Line]:
     places = {item_id: place + 1 for place, item_id in enumerate(other.item_ids)}
+    sources = {one.item_id: one.sources for one in other.items}
     return [
         Line(
             place + 1,
@@ -185,6 +199,7 @@ def _lines(slate: Slate, other: Slate, items: dict[int, Item]) -> list[Line]:
             one.sources,
             one.reason,
             places.get(one.item_id),
+            sources.get(one.item_id, ()),
         )
         for place, one in enumerate(slate.items)
     ]

@@ -13,7 +13,7 @@ from recsite.dashboard import rehearsals
 from recsite.dashboard.access import locked_catalog, needs, require, staff_user
 from training import rollout
 from training.errors import TrainingFault
-from training.gate import LIMITS, limits_of, set_limits
+from training.gate_limits import LIMITS, limits_of, set_limits
 from training.models import ModelVersion
 
 CHANGED = gettext_noop("The share has changed by now. Look at what stands here, then decide again.")

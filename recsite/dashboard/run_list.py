@@ -1,56 +1,44 @@
 """All runs; filter, order and page stand in the address."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import Any
-from zlib import crc32
 
 from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, QueryDict
 from django.shortcuts import render
-from django.utils.translation import gettext_lazy, pgettext_lazy
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop, pgettext
 from django.views.decorators.http import require_GET
 
 from catalog.models import Catalog, Role
 from recsite import health
 from recsite.csv_file import csv_file
 from recsite.dashboard.access import needs
-from recsite.dashboard.run_page import STOP_POLLING, UNCHANGED
+from recsite.dashboard.polling import STOP_POLLING, UNCHANGED, mark_of
+from recsite.dashboard.sorting import Head, Sorting
 from training.models import RunState, TrainingRun, TrainingRunQuerySet
 
 RUNS_A_PAGE = 25
 FILTERS = ("catalog", "kind", "state", "tag")
 NEWEST_FIRST = ""  # the usual order
-SORTS = {  # column in the address → what it is sorted by, and whether falling comes first
-    "kind": (("kind", "catalog__slug"), False),
-    "state": (("state",), False),
-    "best": (("best",), True),
-    "started": (("began",), True),
-    "took": (("worked",), True),
+SORTS = {  # column in the address → what it is sorted by
+    "kind": ("kind", "catalog__slug"),
+    "state": ("state",),
+    "best": ("best",),
+    "started": ("began",),
+    "took": ("worked",),
 }
-HEADS = (  # column in the address, words, class
-    ("kind", gettext_lazy("Run"), ""),
-    ("state", gettext_lazy("State"), ""),
-    ("", gettext_lazy("Stage"), ""),
-    ("best", gettext_lazy("Best"), "text-right"),
-    ("started", gettext_lazy("Started"), ""),
-    ("took", gettext_lazy("Took"), "text-right"),
-    ("", pgettext_lazy("who started a run", "By"), ""),
-)
+HEADS = {
+    "kind": gettext_noop("Run"),
+    "state": gettext_noop("State"),
+    "best": gettext_noop("Best"),
+    "started": gettext_noop("Started"),
+    "took": gettext_noop("Took"),
+}
 COLUMNS = (
     *("run", "catalog", "kind", "state", "stage", "progress", "best", "queued", "started"),
     *("ended", "seconds", "attempts", "seed", "snapshot", "code", "by", "tags", "note", "error"),
 )
-
-
-@dataclass(frozen=True)
-class Head:
-    """The head of a column; a link that sorts by it where that makes sense."""
-
-    words: str
-    css: str
-    address: str = ""  # '' = it does not sort
-    order: str = "none"  # as aria-sort says it
 
 
 @needs(Role.VIEWER)
@@ -69,7 +57,7 @@ def page(request: HttpRequest) -> HttpResponse:
         "page_range": found.paginator.get_elided_page_range(found.number),
         "query": query,
         "is_filtered": any(chosen.values()),
-        "heads": _heads(chosen, sort),
+        "heads": _heads(Sorting.of(sort, HEADS, NEWEST_FIRST), query),
         "chosen": chosen,
         "sort": sort,
         "live": any(run.is_on_its_way for run in found),
@@ -112,7 +100,7 @@ def _mark(runs: Iterable[TrainingRun]) -> str:
         )
         for run in runs
     ]
-    return f"{crc32(repr(looks).encode()):x}"
+    return mark_of(looks)
 
 
 def _lines(runs: TrainingRunQuerySet) -> Iterator[list[Any]]:
@@ -150,23 +138,13 @@ def _sorted(runs: TrainingRunQuerySet, sort: str) -> TrainingRunQuerySet:
     column = sort.removeprefix("-")
     if column not in SORTS:
         return runs.order_by("-created_at")
-    return runs.in_order(SORTS[column][0], falling=sort.startswith("-"))
+    return runs.in_order(SORTS[column], falling=sort.startswith("-"))
 
 
-def _heads(chosen: dict[str, str], sort: str) -> list[Head]:
-    heads = []
-    for column, words, css in HEADS:
-        if not column:
-            heads.append(Head(str(words), css))
-            continue
-        order = "none"
-        if sort.removeprefix("-") == column:
-            order = "descending" if sort.startswith("-") else "ascending"
-        falls_first = SORTS[column][1]
-        falls = order == "ascending" or (order == "none" and falls_first)
-        target = f"?{_query(chosen, f'-{column}' if falls else column)}"
-        heads.append(Head(str(words), css, target.removesuffix("&"), order))
-    return heads
+def _heads(sorting: Sorting, query: str) -> list[Head]:
+    heads = sorting.heads(HEADS, QueryDict(query), texts=("kind", "state"), moments=("started",))
+    stage, by = Head(_("Stage")), Head(pgettext("who started a run", "By"))
+    return [*heads[:2], stage, *heads[2:], by]
 
 
 def _query(chosen: dict[str, str], sort: str) -> str:

@@ -13,14 +13,13 @@ from recsite import health
 from recsite.csv_file import csv_file
 from recsite.dashboard.access import needs
 from recsite.dashboard.charts import Chart, curve_charts
+from recsite.dashboard.polling import STOP_POLLING, UNCHANGED
 from training.errors import TrainingFault
 from training.models import ModelVersion, RunLogLine, RunState, TrainingRun, TuningTrial
 from training.runs import annotate
 from training.sheets import SHEETS
 
 LOG_LINES = 200  # newest ones on the page
-STOP_POLLING = 286  # htmx swaps the answer in and asks no more
-UNCHANGED = 204  # htmx leaves the page as it is
 EARLY = 0.03  # below this share of progress an estimate would be a guess
 
 

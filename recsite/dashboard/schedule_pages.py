@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from django import forms
@@ -22,11 +22,6 @@ from training import schedules
 from training.errors import TrainingFault
 from training.models import INTERVALS, SCHEDULED_KINDS, Schedule, TrainingRun
 
-LATE = timedelta(minutes=5)  # schedules are looked at every minute
-KINDS = [
-    (value, gettext_noop("Refresh embeddings") if value == TrainingRun.Kind.ENCODE else words)
-    for value, words in SCHEDULED_KINDS
-]
 TRIGGERS = [
     (Schedule.Trigger.TIMETABLE.value, gettext_noop("At an hour")),
     (Schedule.Trigger.INTERACTIONS.value, gettext_noop("After so many new interactions")),
@@ -38,7 +33,7 @@ class ScheduleForm(forms.Form):
     """What starts, and when."""
 
     catalog = forms.ModelChoiceField(Catalog.objects.order_by("pk"), to_field_name="slug")
-    kind = forms.ChoiceField(choices=KINDS)
+    kind = forms.ChoiceField(choices=SCHEDULED_KINDS)
     trigger = forms.ChoiceField(choices=TRIGGERS)
     hour = forms.IntegerField(required=False)
     every_hours = forms.IntegerField(required=False)
@@ -153,7 +148,7 @@ def auto_promote(request: HttpRequest, slug: str) -> HttpResponse:
     allowed = request.POST.get("allowed") == "yes"
     schedules.allow_promotion(catalog, allowed)
     told = (
-        _("Schedules of %(catalog)s may promote where the gate is green.")
+        _("Schedules of %(catalog)s may promote where the gate is all green.")
         if allowed
         else _("Schedules of %(catalog)s promote nothing.")
     )
@@ -187,7 +182,7 @@ def _list(request: HttpRequest, slug: str, fault: str = "") -> HttpResponse:
         "days": calendar(found, now, slug),
         "weeks": SPAN.days // 7,
         "looked": looked,
-        "is_late": looked is None or now - looked > LATE,
+        "is_late": looked is None or now - looked > schedules.LATE,
         "fault": fault,
     }
     return render(request, "dashboard/schedules.html", context, status=422 if fault else 200)
@@ -217,7 +212,7 @@ def _form(values: dict[str, Any]) -> dict[str, Any]:
         }
         | values,
         "catalogs": Catalog.objects.order_by("pk"),
-        "kinds": KINDS,
+        "kinds": SCHEDULED_KINDS,
         "triggers": TRIGGERS,
         "intervals": INTERVALS,
     }

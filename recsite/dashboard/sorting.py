@@ -14,9 +14,9 @@ class Head:
     """The head of one column."""
 
     words: str
-    query: str  # of the address that sorts by it; '' = it cannot be sorted by
-    aria_sort: str  # none, ascending, descending
-    is_number: bool
+    query: str = ""  # of the address that sorts by it; '' = it cannot be sorted by
+    aria_sort: str = "none"  # none, ascending, descending
+    is_number: bool = False
 
 
 @dataclass(frozen=True)
@@ -33,12 +33,16 @@ class Sorting:
         return cls(chosen.removeprefix(DOWN), chosen.startswith(DOWN))
 
     def heads(
-        self, columns: Mapping[str, str], query: QueryDict, texts: tuple[str, ...] = ()
+        self,
+        columns: Mapping[str, str],
+        query: QueryDict,
+        texts: tuple[str, ...] = (),
+        moments: tuple[str, ...] = (),
     ) -> list[Head]:
         """The heads of the columns (key → words in English).
 
-        Those in `texts` begin with their first letter, numbers with the largest. The rest of the
-        address is kept, but for the page number.
+        Those in `texts` begin with their first letter, `moments` with the newest, numbers with the
+        largest. The rest of the address is kept, but for the page number.
         """
         heads = []
         for key, words in columns.items():
@@ -48,5 +52,6 @@ class Sorting:
             other.pop("page", None)
             other["sort"] = DOWN + key if down else key
             way = ("descending" if self.descending else "ascending") if chosen else "none"
-            heads.append(Head(_(words), other.urlencode(), way, key not in texts))
+            is_number = key not in texts and key not in moments
+            heads.append(Head(_(words), other.urlencode(), way, is_number))
         return heads

@@ -1,17 +1,15 @@
 """Words that come out of rows, and that pages show in the reader's language.
 
-Nothing reads this list but `make messages`: what stands in a row is English, and the filters
-`words` and `translated` of templatetags/dashboard.py look its translation up.
+Nothing reads this list but `make messages`, and it holds only what no other module marks. What
+stands in a row is English; the filters `words` and `translated` of templatetags/dashboard.py look
+its translation up.
 """
 
 from django.utils.translation import gettext_noop
 
 WORDS = (
     # kinds of files, and of what a load or an import brings
-    gettext_noop("items"),
     gettext_noop("users"),
-    gettext_noop("interactions"),
-    gettext_noop("offers"),
     gettext_noop("Items"),
     gettext_noop("Users"),
     gettext_noop("Interactions"),
@@ -36,23 +34,15 @@ WORDS = (
     gettext_noop("Sources"),
     gettext_noop("Ranker"),
     # what a chart counts along
-    gettext_noop("day"),
     gettext_noop("step"),
     # states of a rule
     gettext_noop("on"),
     gettext_noop("off"),
-    gettext_noop("coming"),
     gettext_noop("over"),
-    # levels of a measure by day
-    gettext_noop("unknown"),
-    gettext_noop("steady"),
-    gettext_noop("watch"),
-    gettext_noop("alert"),
     # what the audit log tells of, and what happened to it
     gettext_noop("API key"),
     gettext_noop("catalog"),
     gettext_noop("encoder"),
-    gettext_noop("import"),
     gettext_noop("model"),
     gettext_noop("promotion"),
     gettext_noop("role"),
@@ -76,12 +66,10 @@ COLUMNS = (  # of tables that the audit log watches
     gettext_noop("created by"),
     gettext_noop("digest"),
     gettext_noop("dimensions"),
-    gettext_noop("diversity"),
     gettext_noop("drift"),
     gettext_noop("ends at"),
     gettext_noop("event weights"),
     gettext_noop("every hours"),
-    gettext_noop("exploration"),
     gettext_noop("factor"),
     gettext_noop("filter"),
     gettext_noop("from bundle"),
@@ -113,7 +101,6 @@ COLUMNS = (  # of tables that the audit log watches
     gettext_noop("retry of"),
     gettext_noop("revoked at"),
     gettext_noop("seed"),
-    gettext_noop("share"),
     gettext_noop("slug"),
     gettext_noop("starts at"),
     gettext_noop("state"),

@@ -9,12 +9,14 @@ from django.utils.timesince import timesince
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from training.cost import roughly
 from training.gate import Check, Figure
 from training.splits import LEAVE_LAST
 from training.tuned import in_words
 
 register = template.Library()
 register.filter("settings", in_words)
+register.filter("roughly", roughly)
 
 
 @register.filter
@@ -29,16 +31,6 @@ def duration(seconds: float | None) -> str:
         return _("%(minutes)d min %(seconds)d s") % {"minutes": whole // 60, "seconds": whole % 60}
     minutes = whole % 3600 // 60
     return _("%(hours)d h %(minutes)d min") % {"hours": whole // 3600, "minutes": minutes}
-
-
-@register.filter
-def roughly(seconds: float) -> str:
-    """Seconds of an estimate: no finer than anybody can know them."""
-    if seconds < 90:
-        return _("%(seconds)d s") % {"seconds": max(round(seconds / 10), 1) * 10}
-    if seconds < 5400:
-        return _("%(minutes)d min") % {"minutes": round(seconds / 60)}
-    return _("%(hours).1f h") % {"hours": seconds / 3600}
 
 
 @register.filter

@@ -7,7 +7,7 @@
   const log = () => document.getElementById("run-log");
 
   document.addEventListener("htmx:beforeSwap", () => {
-    opened = [...document.querySelectorAll("details.twin[open]")].map((box) => box.id);
+    opened = [...document.querySelectorAll("details:is(.twin, .ask)[open]")].map((box) => box.id);
     ticked = [...document.querySelectorAll("input[name=run]:checked")].map((box) => box.id);
     const box = log();
     // In a reversed column, scrollTop is 0 at the end and negative above it.

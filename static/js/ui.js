@@ -119,6 +119,25 @@
     if (event.target.matches("[data-submit]")) event.target.form.requestSubmit();
   });
 
+  // A form that is sent says so at once, on the button that sent it, until the next page is there.
+  // (One that htmx sends has prevented the event, and shows what it loads in its own place.)
+  document.addEventListener("submit", (event) => {
+    const form = event.target;
+    if (event.defaultPrevented || form.getAttribute("method") !== "post") return;
+    form.setAttribute("aria-busy", "true");
+    const button = event.submitter;
+    if (!button?.matches(".btn") || button.querySelector("[data-sending]")) return;
+    const spinner = document.createElement("span");
+    spinner.className = "loading loading-spinner loading-xs";
+    spinner.dataset.sending = "";
+    spinner.setAttribute("aria-hidden", "true");
+    button.prepend(spinner);
+  });
+  addEventListener("pageshow", () => {
+    document.querySelectorAll("form[aria-busy]").forEach((form) => form.removeAttribute("aria-busy"));
+    document.querySelectorAll("[data-sending]").forEach((spinner) => spinner.remove());
+  });
+
   // When a swap takes away what had the focus, the focus goes to the heading of the same section.
   let focused = null;
   document.addEventListener("focusin", ({ target }) => {

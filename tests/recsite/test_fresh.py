@@ -3,6 +3,7 @@
 import itertools
 import threading
 import time
+from collections.abc import Callable
 
 import pytest
 
@@ -61,3 +62,30 @@ def test_what_is_too_old_is_waited_for() -> None:
     assert fresh.now() == 0
     time.sleep(0.02)
     assert fresh.now() == 1
+
+
+def test_what_is_known_waits_for_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun: list[Callable[[], None]] = []
+    monkeypatch.setattr(Fresh, "begin", lambda look, work: begun.append(work))
+    numbers = itertools.count()
+    fresh = Fresh(lambda: next(numbers), 0.0)
+    assert [fresh.known(60.0), fresh.known(60.0)] == [None, None]
+    (work,) = begun  # one look, however many ask
+    work()
+    assert (fresh.known(60.0), len(begun)) == (0, 1)
+    time.sleep(0.01)
+    assert (fresh.known(0.0), len(begun)) == (0, 2)  # too old: told, and renewed
+
+
+def test_looks_that_share_a_turn_go_one_after_another() -> None:
+    turn = threading.Lock()
+    numbers = itertools.count()
+    fresh = Fresh(lambda: next(numbers), 60.0, turn=turn)
+    with turn:
+        assert fresh.known(60.0) is None
+        time.sleep(0.05)
+        assert fresh.last() is None
+    deadline = time.monotonic() + 10
+    while fresh.last() is None and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert fresh.last() == 0

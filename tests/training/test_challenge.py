@@ -13,6 +13,7 @@ from ranking.rollout import meets_challenger
 from ranking.types import Query
 from training import registry, rollout
 from training.gate import gate
+from training.gate_limits import CheckName
 from training.handle import RunHandle
 from training.kinds import train_and_register
 from training.leases import finish
@@ -65,9 +66,9 @@ def test_a_second_model_from_its_training_to_a_share_of_the_people(
     ours = second.metrics["pipeline"]["ndcg@10"]["value"]
     assert ours - live == pytest.approx(difference["value"])
     checks = {check.name: check for check in gate(second, first)}
-    assert checks["latency"].reason.count("ms a request (median of 20)") == 1
-    assert checks["smoke queries"].ok
-    assert "On the same requests" in checks["quality"].reason
+    assert checks[CheckName.LATENCY].reason.count("ms a request (median of 20)") == 1
+    assert checks[CheckName.SMOKE_QUERIES].ok
+    assert "On the same requests" in checks[CheckName.QUALITY].reason
     rolled_out_and_compared(catalog, second, client)
 
 

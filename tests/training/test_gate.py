@@ -11,7 +11,8 @@ from ranking.bundle import bundle_path
 from tests.training.bundles import Maker
 from training import registry, schedules
 from training.errors import TrainingFault
-from training.gate import LIMITS, Figure, figure, gate, limits_of, set_limits
+from training.gate import Figure, figure, gate
+from training.gate_limits import LIMITS, limits_of, set_limits
 from training.models import ModelVersion
 
 pytestmark = pytest.mark.usefixtures("own_bundles")
@@ -78,6 +79,17 @@ class TestGrey:
         assert {check.name for check in checks if check.ok is None} == set()
         gap = next(check for check in checks if check.name == "fairness gap")
         assert gap.reason == "Not asked for: its limit lets every model pass."
+
+    def test_nor_is_it_red_there(self, grey: ModelVersion) -> None:
+        live = registry.live_version(grey.catalog)
+        assert live is not None
+        slow = {"ms": 900.0, "champion_ms": 1.0, "people": 20, "asked": 20, "faults": []}
+        grey.metrics["rehearsal"] = {"champion": live.bundle_id, **slow}
+        grey.save()
+        assert checks_of(grey)["latency"][0] is False
+        set_limits(grey.catalog, {"latency_ratio": str(LIMITS["latency_ratio"].off)})
+        told = "Not asked for: its limit lets every model pass."
+        assert checks_of(grey)["latency"] == (True, told)
 
     def test_a_live_model_without_figures_makes_grey_not_green(
         self, grey: ModelVersion, shop: Catalog

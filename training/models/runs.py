@@ -108,7 +108,7 @@ class TrainingRun(models.Model):
 
     class Kind(models.TextChoices):
         TRAIN = gettext_noop("train"), _("Train")
-        ENCODE = gettext_noop("encode"), _("Encode")
+        ENCODE = gettext_noop("encode"), _("Refresh embeddings")
         EVALUATE = gettext_noop("evaluate"), _("Evaluate")
         PRETRAIN = gettext_noop("pretrain"), _("Pretrain")
         FINETUNE = gettext_noop("finetune"), _("Finetune")

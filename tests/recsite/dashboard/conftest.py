@@ -10,7 +10,6 @@ from django.test import Client
 from catalog.models import Catalog, Role, User
 from recsite import health
 from recsite.dashboard import activity, answers, doctor
-from recsite.dashboard.beside import Beside
 from recsite.fresh import Fresh
 from tests.recsite.dashboard.pages import READY
 
@@ -24,8 +23,7 @@ def outside(settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, db: 
     monkeypatch.setattr(answers, "speed", Fresh(answers.look_at_speed, 0.0))
     monkeypatch.setattr(answers, "coverage", Fresh(answers.look_at_coverage, 0.0))
     doctor.forget()
-    monkeypatch.setattr(doctor, "beside", Beside(told=()))
-    monkeypatch.setattr(doctor.beside, "begin", lambda work: None)  # a test says when it looks
+    monkeypatch.setattr(Fresh, "begin", lambda look, work: None)  # a test says when it looks
     monkeypatch.setattr(current_app, "send_task", lambda *args, **options: None)
 
 

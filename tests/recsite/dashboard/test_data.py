@@ -1,6 +1,7 @@
 """The dashboard: the data doctor's page, and a file's way through the import pages."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
 from catalog.creation import create_catalog
 from catalog.events import Event, log_interactions
@@ -137,6 +139,22 @@ class TestImport:
         assert Item.objects.get().title == "Old tea"
         assert "undone by admin" in staff.get(page("imports")).content.decode()
         assert staff.post(page("import-undo", made.pk)).status_code == 422
+
+    def test_the_list_sorts_by_its_columns(self, staff: Client, shop: Catalog) -> None:
+        for day, (name, who) in enumerate((("b.csv", "zoe"), ("a.csv", "ann"), ("c.csv", ""))):
+            at = timezone.now() - timedelta(days=day)
+            Import.objects.create(catalog=shop, name=name, who=who, made_at=at)
+
+        def names(sort: str) -> list[str]:
+            answer = staff.get(page("imports"), {"sort": sort} if sort else {})
+            assert answer.content.decode().count('aria-sort="none"') == 2
+            return [made.name[0] for made in answer.context["page"]]
+
+        assert names("") == ["b", "a", "c"]  # newest first
+        assert names("when") == ["c", "a", "b"]
+        assert names("import") == ["a", "b", "c"]
+        assert names("-by") == ["b", "a", "c"]
+        assert names("nonsense") == ["b", "a", "c"]
 
     def test_large_ones_run_behind_the_page(
         self, staff: Client, shop: Catalog, monkeypatch: pytest.MonkeyPatch

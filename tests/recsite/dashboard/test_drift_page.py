@@ -113,6 +113,8 @@ class TestMeasureNow:
         now = reverse("dashboard:drift-now", args=["shop"])
         moment = int(time.time())
         part = staff.get(now, {"asked": moment})
+        marked = {"asked": moment, "mark": part.context["mark"]}
+        assert staff.get(now, marked).status_code == 204  # nothing new to show
         assert 'hx-trigger="every 2s"' in part.content.decode()
         DriftReport.objects.create(catalog=shop, day=timezone.now().date(), level="steady")
         page = reverse("dashboard:drift", args=["shop"])

@@ -152,6 +152,7 @@ class TestRollOut:
         assert "The share has changed by now." in said[1]  # twice sent, done once
         models = staff.get(reverse("dashboard:catalog-models", args=["shop"])).content.decode()
         assert "On to 10 %" in models
+        assert models.index("Stop the roll-out …") < models.index("Stop: the live model")  # it asks
         assert "Too few people yet to compare" in models
         stopped = staff.post(
             reverse("dashboard:rollout-stop", args=["shop"]), {"reason": "no"}, follow=True
@@ -187,7 +188,8 @@ class TestRollOut:
         page = staff.get(reverse("dashboard:catalog-models", args=["shop"])).content.decode()
         assert 'The roll-out was stopped by itself. <span lang="en">An answer of it failed.' in page
         overview = staff.get(reverse("dashboard:overview")).content.decode()
-        assert "The roll-out of a model of Larder was stopped. An answer of it failed." in overview
+        said = 'of a model of Larder was stopped. <span lang="en">An answer of it failed.</span>'
+        assert said in overview
 
 
 @pytest.mark.parametrize("name", ["challenge", "rollout-step", "rehearsal", "delete-model"])
@@ -237,10 +239,16 @@ class TestRehearsal:
         pair: tuple[ModelVersion, ModelVersion],
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
+        whole = staff.get(address(pair[1], "model-gate")).content.decode()
         monkeypatch.setattr(rehearsals, "goes_on", lambda version: True)
         part = staff.get(address(pair[1], "model-gate"), headers={"HX-Request": "true"})
         assert part.status_code == 200
+        # Hashing a bundle every second would slow what is timed.
+        assert ("files:" in whole, "files:" in part.content.decode()) == (True, False)
         assert 'hx-trigger="every 1s"' in part.content.decode()
+        shown = address(pair[1], "model-gate") + f"?mark={part.context['mark']}"
+        assert f'hx-get="{shown}"' in part.content.decode()
+        assert staff.get(shown, headers={"HX-Request": "true"}).status_code == 204
         answer = staff.post(address(pair[1], "promote"), {"reason": "r"})
         assert (answer.status_code, "Its rehearsal goes on" in answer.getvalue().decode()) == (
             422,

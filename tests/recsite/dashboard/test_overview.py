@@ -16,10 +16,11 @@ from catalog.events import ensure_months
 from catalog.models import Catalog, Interaction, Item, SlateLog, User
 from ranking.bundle import bundle_path
 from recsite import health
-from recsite.dashboard import answers, doctor
+from recsite.dashboard import answers
 from recsite.dashboard.activity import Activity, activity_of
 from recsite.dashboard.attention_traffic import of_disk, of_traffic
 from recsite.dashboard.disk import Room
+from recsite.fresh import Fresh
 from tests.recsite.dashboard.pages import AWAY, registered
 from training import registry, schedules
 from training.models import DriftReport, RunLogLine, TrainingRun
@@ -209,7 +210,7 @@ class TestConcerns:
     def test_red_findings_of_the_data_doctor(
         self, staff: Client, shop: Catalog, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(doctor.beside, "begin", lambda work: work())
+        monkeypatch.setattr(Fresh, "begin", lambda look, work: work())
         assert "Data of Larder" not in staff.get("/dashboard/").content.decode()  # it is empty
         Item.objects.create(catalog=shop, external_id="1", title="Oat milk")
         text = staff.get("/dashboard/").content.decode()
@@ -222,7 +223,7 @@ class TestConcerns:
     ) -> None:
         Item.objects.create(catalog=shop, external_id="1", title="Oat milk")
         begun: list[Callable[[], None]] = []
-        monkeypatch.setattr(doctor.beside, "begin", begun.append)
+        monkeypatch.setattr(Fresh, "begin", lambda look, work: begun.append(work))
         for _ in range(2):
             assert "Data of Larder" not in staff.get("/dashboard/").content.decode()
         (work,) = begun  # one look, however many ask

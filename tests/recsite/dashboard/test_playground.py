@@ -55,8 +55,9 @@ def asked(
     ) -> Slate:
         questions.append((query, context))
         ids = {item.external_id: item.pk for item in catalog.items.all()}
+        sources = (*SIMILAR, "ease") if state.bundle_id == right.bundle_id else SIMILAR
         items = tuple(
-            SlateItem(ids[name], place, 1 / (place + 1), 1.0, SIMILAR, reason(SIMILAR, name, 0))
+            SlateItem(ids[name], place, 1 / (place + 1), 1.0, sources, reason(SIMILAR, name, 0))
             for place, name in enumerate(orders[state.bundle_id])
         )
         return Slate(uuid.uuid4(), items, state.bundle_id, ())
@@ -83,7 +84,11 @@ class TestLists:
         assert [line.item.external_id for line in lists.right] == ORDERS["right"]
         assert [(line.other, line.moved) for line in lists.right] == [(2, 1), (1, -1), (None, 0)]
         assert [line.other for line in lists.left] == [2, 1, None]
+        assert [line.found_here for line in lists.right] == [["ease"], ["ease"], []]
+        assert [line.found_there for line in lists.left] == [["ease"], ["ease"], []]
         page = answer.content.decode()
+        assert page.count('Only here found by: <span lang="en">ease</span>') == 2
+        assert page.count('Only there found by: <span lang="en">ease</span>') == 2
         assert "2 of 3 stand in both lists." in page
         for said in ("▲</span>1", "▼</span>1", "new", "gone", "Because of “plum”", "0.3333"):
             assert said in page

@@ -1,6 +1,7 @@
 """The dashboard: which role each route needs, and what a person without it gets."""
 
 import uuid
+from datetime import timedelta
 from importlib import import_module
 from typing import Any
 
@@ -9,6 +10,7 @@ from django.core.management import CommandError, call_command
 from django.db import IntegrityError, connection, transaction
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
 from catalog import roles
 from catalog.errors import CatalogError
@@ -263,6 +265,25 @@ class TestPeople:
         answer = staff.post(page, {"username": "ada", "role": "operator"}, follow=True)
         assert "ada is operator now." in answer.content.decode()
         assert User.objects.get(username="ada").staff_role == Role.OPERATOR
+        assert "Take the role of ada away" in answer.content.decode()  # it asks, in its own place
+
+    def test_sorts_by_its_columns(self, staff: Client, admin: User) -> None:
+        now = timezone.now()
+        for name, role, seen in (("ann", "viewer", None), ("zoe", "operator", now)):
+            User.objects.create_user(name, is_staff=True, role=role, last_login=seen)
+        page = reverse("dashboard:people")
+
+        def names(sort: str) -> list[str]:
+            answer = staff.get(f"{page}?sort={sort}")
+            assert answer.content.decode().count("aria-sort=") == 3
+            return [person.username for person in answer.context["staff"]]
+
+        User.objects.filter(pk=admin.pk).update(last_login=now - timedelta(days=1))
+        assert names("") == ["admin", "ann", "zoe"]
+        assert names("-name") == ["zoe", "ann", "admin"]
+        assert names("role") == ["ann", "zoe", "admin"]
+        assert names("-seen") == ["zoe", "admin", "ann"]
+        assert names("seen") == ["admin", "zoe", "ann"]
 
     @pytest.mark.parametrize(
         ("form", "fault"),

@@ -151,3 +151,23 @@ def test_the_cost_follows_what_is_typed(tab: Tab) -> None:
     page.get_by_text("Steps: a number, not 'none'.").wait_for()
     assert page.get_by_label("Steps", exact=True).input_value() == "none"
     assert [text for text in tab.complaints if "422" not in text] == []
+
+
+def test_a_cancel_asks_and_its_button_says_that_it_is_sent(tab: Tab, run: TrainingRun) -> None:
+    page = tab.open(f"/dashboard/runs/{run.pk}/")
+    page.locator("#ask-cancel-run").click()
+    with page.expect_response(lambda answer: "/live/" in answer.url and answer.status == 200):
+        aside(lambda: add_points(run, range(13, 15)))
+    page.wait_for_timeout(300)  # ms, until it is swapped in
+    assert page.locator("#cancel-run").is_visible()  # the question outlives the poll
+    said = page.evaluate(
+        """() => {
+            const button = document.getElementById("cancel-run");
+            button.click();
+            const spinner = button.querySelector("[data-sending]");
+            return [button.form.getAttribute("aria-busy"), spinner !== null];
+        }"""
+    )
+    assert said == ["true", True]  # at once, before any answer
+    page.locator("#ask-cancel-run").wait_for(state="detached")
+    assert tab.complaints == []

@@ -177,6 +177,7 @@ def train_cancel_and_retry(olga: Person) -> tuple[str, str]:
     page.locator("figure.chart canvas").first.wait_for()
     before = points.count()
     points.nth(before).wait_for(state="attached")  # one more than there were: the curve has moved
+    page.locator("#ask-cancel-run").click()
     page.locator("#cancel-run").click()
     olga.ends("cancelled", CANCELLED_WITHIN)
     page.locator("#retry-run").click()

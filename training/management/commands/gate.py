@@ -6,7 +6,8 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from training.console import find_catalog, find_version, say_gate
 from training.errors import TrainingFault
-from training.gate import LIMITS, gate, limits_of, set_limits
+from training.gate import gate
+from training.gate_limits import LIMITS, limits_of, set_limits
 from training.registry import live_version
 from training.rehearsal import try_out
 
