@@ -5,6 +5,9 @@ nobody has touched: a tenth of the items, drawn, is taken out of the log before 
 and ranked against each other for people who picked one of them. A catalog's first day: nothing at
 all was ever done, and people are described by three items that they like; asked for is what else
 they picked. Chance is a list drawn by lot, the same for every model's request.
+
+An encoder that was fine-tuned has read picks of items that are taken out, and those that the first
+day asks for. Of such a one only the first case is measured, and nothing is taken out.
 """
 
 from collections.abc import Iterator
@@ -16,18 +19,21 @@ from django.utils.translation import gettext_noop
 from numpy.typing import NDArray
 
 from ranking.device import one_thread
+from ranking.item_index import ItemIndex
 from ranking.loading import bare_state
 from ranking.state import RankingState
 from ranking.types import IntArray, InteractionLog, UserContext
 from training import metrics
+from training.encoders import CONFIGURED, fine_tuned
 from training.evaluation import pipeline_scorer, prepare
 from training.fit import Limits, fit_pipeline
 from training.handle import RunHandle
 from training.plots import FIRST_DAY, TEXT_ALONE
 from training.report import PIPELINE
 from training.scoring import Requests, Scorer, checked, text_scorer
-from training.splits import PastRequest, context_of, drawn, make_split
+from training.splits import PastRequest, Split, context_of, drawn, make_split
 
+UNTOUCHED_ITEMS = "items that nobody has touched"  # a case
 UNTOUCHED = 0.1  # share of the items that are taken out of the log
 LENGTHS = (0, 1, 3)  # interactions that are known of a person
 CHANCE = gettext_noop("chance")
@@ -45,6 +51,11 @@ def cold_start(
     """A row a case and model: nDCG@10 with its 95 % interval, and the factor over chance."""
     most = most_people or MOST
     items, log, split = prepare(handle, split_name, encoder)
+    limits = limits or Limits()
+    if knows_picks(handle, items):
+        then = _fitted(handle, items, log, split, limits)
+        with one_thread():
+            return list(_short_histories(handle, then, log, split.test.requests, most))
     with one_thread():
         rows = _first_day(handle, bare_state(items, handle.catalog), log, most)
     touched = np.unique(log.rows)
@@ -52,12 +63,33 @@ def cold_start(
     untouched = np.sort(draw[: max(int(UNTOUCHED * len(touched)), 1)])
     rest = log.keep(~np.isin(log.rows, untouched))
     known = make_split(split_name, rest, handle.catalog)
-    state = fit_pipeline(handle, handle.catalog, items, rest, known, limits or Limits())
-    then = state.as_of(rest.keep(known.test.known), known.test.now)
+    then = _fitted(handle, items, rest, known, limits)
     with one_thread():
         rows += _short_histories(handle, then, rest, known.test.requests, most)
         rows += _untouched_items(handle, then, log, split.test.requests, untouched, most)
     return rows
+
+
+def knows_picks(handle: RunHandle, items: ItemIndex) -> bool:
+    """Whether the items' encoder learned from picks; what it cannot be asked is said in the log."""
+    if items.encoder is None:
+        return False
+    for learned in fine_tuned(items.encoder):
+        handle.log(
+            f"Without {UNTOUCHED_ITEMS} and {FIRST_DAY}: {learned} was fine-tuned on what people "
+            f"picked, those picks among it. Say --encoder {CONFIGURED}, or one that was only "
+            "pre-trained."
+        )
+        return True
+    return False
+
+
+def _fitted(
+    handle: RunHandle, items: ItemIndex, log: InteractionLog, split: Split, limits: Limits
+) -> RankingState:
+    """The pipeline, as of the test."""
+    state = fit_pipeline(handle, handle.catalog, items, log, split, limits)
+    return state.as_of(log.keep(split.test.known), split.test.now)
 
 
 def _short_histories(
@@ -92,7 +124,7 @@ def _untouched_items(
     contexts = [_without(context_of(log, one), new) for one in asked]
     picked = [one.picked[new[one.picked]] for one in asked]
     cases = Requests(only_new, contexts, picked)
-    yield from _compared(handle, "items that nobody has touched", gettext_noop("new"), cases)
+    yield from _compared(handle, UNTOUCHED_ITEMS, gettext_noop("new"), cases)
 
 
 def _without(context: UserContext, gone: NDArray[np.bool_]) -> UserContext:

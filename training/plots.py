@@ -101,10 +101,13 @@ def plots_of(kind: str, rows: Rows) -> list[Plot]:
     if kind == Evaluation.Kind.COLD_START:
         day = [row for row in rows if row["case"] == FIRST_DAY]
         rest = [row for row in rows if row["case"] != FIRST_DAY]
+        little = _by_case(
+            rest, _("Where little is known"), _("interactions known of a person; new items")
+        )
+        if not day:  # of an encoder that was fine-tuned
+            return [little]
         return [
-            _by_case(
-                rest, _("Where little is known"), _("interactions known of a person; new items")
-            ),
+            little,
             _by_model(day, _("A catalog’s first day: three liked items, nothing else")),
         ]
     if kind == Evaluation.Kind.TRANSFER:
