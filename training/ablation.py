@@ -25,7 +25,6 @@ from ranking.sources import union
 from ranking.sources.union import retrieve
 from ranking.state import RankingState
 from ranking.types import FloatArray, IntArray, InteractionLog, Query
-from training import metrics
 from training.fit_leads import fit_leads
 from training.fit_ranker import (
     NAMES,
@@ -35,6 +34,7 @@ from training.fit_ranker import (
     examples_of,
 )
 from training.handle import RunHandle
+from training.report import with_interval
 from training.scoring import slate_ndcg
 from training.splits import QUERY, PastRequest, Split, context_of, drawn
 
@@ -111,6 +111,7 @@ def ablate(
         alone = replace(whole, ranker=Ensemble({"gbdt": trees}, {"gbdt": 1.0}))
         requests = drawn(split.valid.requests, PEOPLE, handle.seed)
         usual = replace(QUERY, size=SLATE)
+        people = np.array([request.user_id for request in requests], dtype=np.int64)
         bases = [slate_ndcg(each, log, requests, usual, handle.check) for each in (whole, alone)]
         rows = source_recall(handle, whole, log, requests)
         for row in rows:
@@ -118,7 +119,7 @@ def ablate(
         for part in _parts(handle, whole, alone, learned.trees, train, valid, usual):
             handle.stage(f"without {part.name}", 0.9)
             less = slate_ndcg(part.state, log, requests, part.query, handle.check)
-            rows.append(_row(part, bases[part.of_trees], less))
+            rows.append(_row(part, bases[part.of_trees], less, people))
             handle.log(told(rows[-1]))
     return rows
 
@@ -165,14 +166,16 @@ def tells_apart(features: FloatArray) -> IntArray:
     return np.flatnonzero((low < high) | (np.isnan(features).any(axis=0) & ~np.isnan(low)))
 
 
-def _row(part: Part, base: NDArray[np.float64], less: NDArray[np.float64]) -> dict[str, Any]:
-    low, high = metrics.bootstrap_interval(base - less)
+def _row(
+    part: Part, base: NDArray[np.float64], less: NDArray[np.float64], people: IntArray
+) -> dict[str, Any]:
+    """What nDCG@10 of these requests is with the part and without it, by whom. (R,)"""
     return {
         "kind": part.kind,
         "name": part.name,
         "with": float(base.mean()),
         "without": float(less.mean()),
-        "worth": {"value": float((base - less).mean()), "low": low, "high": high},
+        "worth": with_interval(base - less, people),
     }
 
 

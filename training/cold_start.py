@@ -23,13 +23,12 @@ from ranking.item_index import ItemIndex
 from ranking.loading import bare_state
 from ranking.state import RankingState
 from ranking.types import IntArray, InteractionLog, UserContext
-from training import metrics
 from training.encoders import CONFIGURED, fine_tuned
 from training.evaluation import pipeline_scorer, prepare
 from training.fit import Limits, fit_pipeline
 from training.handle import RunHandle
 from training.plots import FIRST_DAY, TEXT_ALONE
-from training.report import PIPELINE
+from training.report import PIPELINE, with_interval
 from training.scoring import Requests, Scorer, checked, text_scorer
 from training.splits import PastRequest, Split, context_of, drawn, make_split
 
@@ -197,13 +196,12 @@ def _rows(
     found = {name: cases.each(checked(handle.check, scorer)) for name, scorer in scorers.items()}
     by_chance = found[CHANCE].mean()
     for name, ndcg in found.items():
-        low, high = metrics.bootstrap_interval(ndcg)
         yield {
             "case": case,
             "label": label,  # of the plot
             "model": name,
             "requests": len(ndcg),
-            "ndcg@10": {"value": float(ndcg.mean()), "low": low, "high": high},
+            "ndcg@10": with_interval(ndcg, cases.people),
             "times_chance": float(ndcg.mean() / by_chance) if by_chance > 0 else None,
         }
 

@@ -6,6 +6,7 @@ from dataclasses import asdict, fields, replace
 from typing import Any, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from catalog.models import EncoderVersion
 from ranking.encoder import publish_encoder
@@ -13,11 +14,12 @@ from ranking.encoder_files import EncoderConfig
 from ranking.item_index import ItemIndex
 from ranking.loading import bare_state
 from ranking.text_model import TextModel, load_tokenizer, save_text_model
-from training import metrics
+from ranking.types import IntArray
 from training.checkpoint import Standing
 from training.encode import encode
 from training.errors import TrainingFault
 from training.handle import RunHandle
+from training.report import with_interval
 from training.scoring import FoldRequests, text_scorer
 from training.snapshot import read_log, take_snapshot
 from training.splits import make_split
@@ -97,20 +99,20 @@ def publish_and_measure(
             encode(handle, one)
     split = told.get("split", "time")
     try:
-        before, after = (text_ndcg(handle, one, split) for one in (parent, version))
+        (before, people), (after, _) = (text_ndcg(handle, one, split) for one in (parent, version))
     except TrainingFault as fault:
         handle.log(f"What it does downstream cannot be said yet: {fault}")
         return version
-    low, high = metrics.bootstrap_interval(after - before)
+    gain = with_interval(after - before, people)
     handle.log(
         f"By text alone, split {split}, {len(after):,} requests to validate: nDCG@10 "
-        f"{before.mean():.4f} → {after.mean():.4f}, {(after - before).mean():+.4f} "
-        f"[{low:+.4f}, {high:+.4f}]"
+        f"{before.mean():.4f} → {after.mean():.4f}, {gain['value']:+.4f} "
+        f"[{gain['low']:+.4f}, {gain['high']:+.4f}]"
     )
     version.metrics |= {
         "split": split,
         "text_ndcg@10": {"before": float(before.mean()), "after": float(after.mean())},
-        "gain": {"value": float((after - before).mean()), "low": low, "high": high},
+        "gain": gain,
     }
     version.save(update_fields=["metrics"])
     return version
@@ -118,10 +120,10 @@ def publish_and_measure(
 
 def text_ndcg(
     handle: RunHandle, version: EncoderVersion, split_name: str
-) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """nDCG@10 of each request of the validation fold, ranked by the texts alone. (R,)"""
+) -> tuple[NDArray[np.float64], IntArray]:
+    """nDCG@10 of each request of the validation fold by the texts alone, and who asked. (R,)"""
     trial = text_trial(handle, ItemIndex.load(handle.catalog, version), split_name)
-    return trial.each(text_scorer(trial.state))
+    return trial.each(text_scorer(trial.state)), trial.people
 
 
 def text_trial(handle: RunHandle, items: ItemIndex, split_name: str) -> FoldRequests:

@@ -22,13 +22,13 @@ from ranking.errors import RankingFault
 from ranking.item_index import ItemIndex
 from ranking.text_model import folder_of, load_tokenizer
 from ranking.types import FloatArray
-from training import metrics
 from training.encode import encode
 from training.encoders import choose_encoder, original_of, refuse_leak
 from training.errors import TrainingFault
 from training.handle import RunHandle
 from training.learned import text_trial
 from training.registry import quantised
+from training.report import with_interval
 from training.scoring import FoldRequests, text_scorer
 from training.variants import VARIANTS, NotExportable, Variant, make
 from training.words import texts_of
@@ -51,6 +51,7 @@ class Measured:
     megabytes: float  # of its weights on the disk
     cosine: float  # to fp32, mean over the texts
     ndcg: list[float]  # nDCG@10 by text alone of each request; [] where there is no feedback
+    people: list[int]  # who asked each
 
     @property
     def mean_ndcg(self) -> float:
@@ -61,9 +62,13 @@ class Measured:
         return 1.0 - self.mean_ndcg / max(full.mean_ndcg, 1e-9)
 
     def interval(self, full: "Measured") -> tuple[float, float]:
-        """95 % interval of the relative change, over the requests that both answered."""
-        low, high = metrics.bootstrap_interval(np.array(self.ndcg) - np.array(full.ndcg))
-        return low / max(full.mean_ndcg, 1e-9), high / max(full.mean_ndcg, 1e-9)
+        """95 % interval of the relative change, over the people whose requests both answered."""
+        gain, mean = self.gain(full), max(full.mean_ndcg, 1e-9)
+        return gain["low"] / mean, gain["high"] / mean
+
+    def gain(self, full: "Measured") -> dict[str, float]:
+        """The change of nDCG@10 with its 95 % interval."""
+        return with_interval(np.array(self.ndcg) - np.array(full.ndcg), np.array(self.people))
 
     def keeps(self, full: "Measured") -> bool:
         """Whether it stays close, and what it loses is less than MOST_LOSS or told by chance."""
@@ -73,7 +78,9 @@ class Measured:
 
     def row(self, full: "Measured") -> dict[str, Any]:
         """What is kept of it with an encoder."""
-        return asdict(self) | {"ndcg": self.mean_ndcg, "loss_percent": 100 * self.loss(full)}
+        told = asdict(self) | {"ndcg": self.mean_ndcg, "loss_percent": 100 * self.loss(full)}
+        del told["people"]
+        return told
 
 
 def quantize(handle: RunHandle) -> None:
@@ -167,13 +174,11 @@ def table(found: list[Measured]) -> list[str]:
 def _facts(found: list[Measured], best: Measured, split: str) -> dict[str, Any]:
     """The table, and the loss with its interval, for the registry."""
     full = found[0]
-    difference = np.array(best.ndcg) - np.array(full.ndcg)
-    low, high = metrics.bootstrap_interval(difference)
     return {
         "split": split,
         "variants": [one.row(full) for one in found],
         "text_ndcg@10": {"before": full.mean_ndcg, "after": best.mean_ndcg},
-        "gain": {"value": float(difference.mean()), "low": low, "high": high},
+        "gain": best.gain(full),
     }
 
 
@@ -235,9 +240,11 @@ def _measured(
     if variant is VARIANTS[0]:
         np.save(kept, vectors)
     ndcg: list[float] = []
+    people: list[int] = []
     if trial is not None:
         items = replace(trial.state.items, text_vectors=vectors)
         ndcg = trial.each(text_scorer(replace(trial.state, items=items))).tolist()
+        people = trial.people.tolist()
     return Measured(
         variant.name,
         query_ms(config, texts),
@@ -245,6 +252,7 @@ def _measured(
         sum(path.stat().st_size for path in weight_files(folder_of(config))) / 1e6,
         float((np.load(kept) * vectors).sum(axis=1).mean()),
         ndcg,
+        people,
     )
 
 

@@ -1,6 +1,7 @@
 """Scorers asked what people picked next: nDCG@10 of one, of a sum, of a slate; shares of a sum."""
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -77,6 +78,13 @@ class Requests:
         self, state: RankingState, contexts: list[UserContext], picked: list[IntArray]
     ) -> None:
         self.state, self.contexts, self.picked = state, contexts, picked
+
+    @cached_property
+    def people(self) -> IntArray:
+        """Who asked; a number of their own for each who is not known. (R,)"""
+        users = [context.user_id for context in self.contexts]
+        known = [-1 - place if user is None else user for place, user in enumerate(users)]
+        return np.array(known, dtype=np.int64)
 
     def ndcg(self, scorer: Scorer) -> float:
         """Mean nDCG@10 of ranking everything by this scorer."""

@@ -183,7 +183,6 @@ def _rows(
         gettext_noop("tower of both, by text"): _scorer(state, both, wanted),
         gettext_noop("tower of both"): _scorer(state, both, np.ones(len(wanted), dtype=bool)),
     }
-    people = np.arange(len(cases.contexts))
     for name, scorer in scorers.items():
         handle.stage(f"{direction}, {name}", 0.9)
         handle.check()
@@ -193,7 +192,7 @@ def _rows(
             "model": name,
             "requests": len(ndcg),
             "known": float(np.mean([len(context.rows) for context in cases.contexts])),
-            "ndcg@10": with_interval(ndcg, people),
+            "ndcg@10": with_interval(ndcg, cases.people),
         }
 
 

@@ -54,5 +54,7 @@ def test_an_encoder_that_learned_from_picks_is_not_asked_about_them(
     else:
         assert cases == set(FEW)
         assert "was fine-tuned on what people picked" in said.get().text
-        assert known == [Interaction.objects.filter(item__catalog=catalog).count()]  # nothing is taken out
+        assert known == [
+            Interaction.objects.filter(item__catalog=catalog).count()
+        ]  # nothing is taken out
     assert len(plots_of("cold-start", rows)) == (2 if way == "pre-trained" else 1)

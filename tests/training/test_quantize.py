@@ -184,7 +184,7 @@ def test_what_an_original_knows_its_quantised_form_knows_and_both_are_kept(
 
 
 def test_the_fastest_that_stays_close_wins() -> None:
-    full = Measured("fp32", 10.0, 60, 90.0, 1.0, [0.1, 0.3])
+    full = Measured("fp32", 10.0, 60, 90.0, 1.0, [0.1, 0.3], [1, 2])
     close = replace(full, name="int8", query_ms=2.0, cosine=0.99)
     assert fastest([full, close]) == close
     assert fastest([full, replace(close, ndcg=[0.095, 0.295])]) is None  # loses 2.5 %, surely
@@ -194,8 +194,17 @@ def test_the_fastest_that_stays_close_wins() -> None:
     assert fastest([full, replace(close, ndcg=[0.1, 0.299])]) is not None  # 0.25 %
     assert fastest([full, replace(close, cosine=0.5)]) is None
     assert fastest([full, replace(close, query_ms=11.0)]) is None
-    assert fastest([replace(full, ndcg=[]), replace(close, ndcg=[])]) is None
+    assert fastest([replace(full, ndcg=[], people=[]), replace(close, ndcg=[], people=[])]) is None
     assert "| int8 | 0.2000 | +0.00% | +0.00% … +0.00% | 0.9900 | 2.00 |" in table([full, close])[3]
+
+
+def test_the_requests_of_a_person_are_no_people_of_their_own() -> None:
+    full = Measured("fp32", 10.0, 60, 90.0, 1.0, [0.2] * 8, [1, 1, 1, 1, 2, 2, 2, 2])
+    other = replace(full, ndcg=[0.1] * 4 + [0.3] * 4)
+    assert other.interval(full) == pytest.approx((-0.5, 0.5))
+    low, high = replace(other, people=list(range(8))).interval(full)
+    assert -0.5 < low < high < 0.5
+    assert "people" not in other.row(full)  # who they are stays here
 
 
 @pytest.mark.parametrize("kind", KINDS)
