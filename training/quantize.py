@@ -35,7 +35,6 @@ from training.words import texts_of
 
 MOST_LOSS = 0.005  # of nDCG@10, relative
 CLOSE = 0.95  # cosine to fp32 that is needed: search reads the vectors, too, without feedback
-SAME = 0.98  # cosine to fp32 from which a change that chance explains is taken for chance
 QUERY_TOKENS, QUERIES = 12, 100  # tokens of a query, its two special ones too; queries timed
 AT_ONCE = 512  # texts read between two looks whether the run has to stop
 PARAMETERS = ("encoder", "split")
@@ -71,10 +70,8 @@ class Measured:
         return with_interval(np.array(self.ndcg) - np.array(full.ndcg), np.array(self.people))
 
     def keeps(self, full: "Measured") -> bool:
-        """Whether it stays close, and what it loses is less than MOST_LOSS or told by chance."""
-        low, high = self.interval(full)
-        by_chance = self.cosine >= SAME and low <= 0.0 <= high
-        return self.cosine >= CLOSE and (self.loss(full) < MOST_LOSS or by_chance)
+        """Whether it stays close and loses less than MOST_LOSS."""
+        return self.cosine >= CLOSE and self.loss(full) < MOST_LOSS
 
     def row(self, full: "Measured") -> dict[str, Any]:
         """What is kept of it with an encoder."""
@@ -111,6 +108,8 @@ def quantize(handle: RunHandle) -> None:
     found = _measure_all(handle, parent, split)
     for line in table(found):
         handle.log(line)
+    if too_few := unsure(found):
+        handle.log(too_few)
     best = fastest(found)
     if best is None:
         handle.log(_why_none(handle, parent, found))
@@ -150,6 +149,22 @@ def fastest(found: list[Measured]) -> Measured | None:
     good = [one for one in found if one.keeps(full)]
     best = min(good, key=lambda one: one.query_ms)
     return None if best is full else best
+
+
+def unsure(found: list[Measured]) -> str:
+    """A sentence for the log where the requests are too few to tell a loss of MOST_LOSS."""
+    full = found[0]
+    if not full.ndcg:
+        return ""
+    wide = {one.name: one.interval(full) for one in found if one.cosine >= CLOSE}
+    wide = {name: ends for name, ends in wide.items() if ends[1] - ends[0] > 2 * MOST_LOSS}
+    if not wide:
+        return ""
+    told = ", ".join(f"{name} ± {(high - low) / 2:.1%}" for name, (low, high) in wide.items())
+    return (
+        f"{len(full.ndcg):,} requests of {len(set(full.people)):,} people are too few to tell a "
+        f"loss of {MOST_LOSS:.1%}: {told}. What was measured is taken as it is."
+    )
 
 
 def table(found: list[Measured]) -> list[str]:

@@ -29,7 +29,7 @@ from training.errors import RunInterrupted, TrainingFault
 from training.handle import RunHandle
 from training.kinds import train_and_register
 from training.models import TrainingRun
-from training.quantize import Measured, fastest, quantize, table
+from training.quantize import Measured, fastest, quantize, table, unsure
 from training.registry import QUANTISED, prune_encoders
 from training.runs import create_claimed
 from training.variants import VARIANTS, NotExportable, keep_layers, make
@@ -188,14 +188,24 @@ def test_the_fastest_that_stays_close_wins() -> None:
     close = replace(full, name="int8", query_ms=2.0, cosine=0.99)
     assert fastest([full, close]) == close
     assert fastest([full, replace(close, ndcg=[0.095, 0.295])]) is None  # loses 2.5 %, surely
-    by_chance = replace(close, ndcg=[0.15, 0.24])  # loses 2.5 % that chance explains
-    assert fastest([full, by_chance]) == by_chance
-    assert fastest([full, replace(by_chance, cosine=0.96)]) is None
+    by_chance = replace(close, ndcg=[0.15, 0.24])  # loses 2.5 % by an interval that holds 0
+    assert fastest([full, by_chance]) is None
+    assert fastest([full, replace(by_chance, ndcg=[0.15, 0.2492])]) is not None  # 0.2 %
     assert fastest([full, replace(close, ndcg=[0.1, 0.299])]) is not None  # 0.25 %
     assert fastest([full, replace(close, cosine=0.5)]) is None
     assert fastest([full, replace(close, query_ms=11.0)]) is None
     assert fastest([replace(full, ndcg=[], people=[]), replace(close, ndcg=[], people=[])]) is None
     assert "| int8 | 0.2000 | +0.00% | +0.00% … +0.00% | 0.9900 | 2.00 |" in table([full, close])[3]
+
+
+def test_too_few_requests_to_tell_are_said() -> None:
+    full = Measured("fp32", 10.0, 60, 90.0, 1.0, [0.1, 0.3], [1, 2])
+    close = replace(full, name="int8", cosine=0.99, ndcg=[0.15, 0.2492])
+    far = replace(close, name="int8 half", cosine=0.5)  # not in question
+    said = unsure([full, close, far])
+    assert "2 requests of 2 people are too few to tell a loss of 0.5%: int8 ± 25.2%." in said
+    assert unsure([full, replace(close, ndcg=[0.1001, 0.3])]) == ""
+    assert unsure([replace(full, ndcg=[], people=[])]) == ""
 
 
 def test_the_requests_of_a_person_are_no_people_of_their_own() -> None:
