@@ -18,6 +18,15 @@ class TrainingFault(Exception):
         self.retryable = retryable
 
 
+class Diverged(TrainingFault):
+    """The loss of a training is no number any more; nothing that it learned is of use."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The training diverged, its loss is no number any more: take a lower learning_rate."
+        )
+
+
 class RunStopped(Exception):
     """Raised inside a run by `RunHandle.check()`; training code lets it pass."""
 

@@ -37,6 +37,7 @@ from training.splits import BoolArray, Split, make_split
 from training.text_config import FINETUNING, Finetuning, TextTraining
 from training.text_training import learn, mixed_precision, places_of
 from training.tuned import best_of, found_by, in_words
+from training.validation import ndcg_of_targets
 from training.words import texts_of
 
 LEAST_PICKS = 200  # with a history, to learn from
@@ -51,7 +52,7 @@ class Picks:
 
     texts: IntArray  # (S,) people one after another
     starts: IntArray  # (S,) where this person's begin
-    asked: IntArray  # (P,) places in `texts` of picks that something came before
+    asked: IntArray  # (P,) places in `texts` of picks that another text came before
 
     @classmethod
     def of(
@@ -65,7 +66,9 @@ class Picks:
         users = log.users[places]
         starts = np.searchsorted(users, users)
         texts = codes[log.rows[places]]
-        wanted = np.flatnonzero(asked[places] & (np.arange(len(places)) > starts))
+        other = texts != texts[starts]  # (S,) than this person's first
+        others = np.cumsum(other)  # so far; other[starts] is False
+        wanted = np.flatnonzero(asked[places] & (other | (others > others[starts])))
         return cls(texts, starts, wanted)
 
     def __len__(self) -> int:
@@ -219,9 +222,8 @@ class Task:
         rows = np.where(histories >= 0, np.searchsorted(texts, histories), -1)
         scores = user_vectors(read, _tensor(rows)) @ vectors.T  # (R, U')
         seen = _tensor((self.pool[None, :, None] == histories[:, None, :]).any(axis=2))
-        own = scores.gather(1, _tensor(np.searchsorted(self.pool, targets))[:, None])
-        above = ((scores > own) & ~seen).sum(dim=1)
-        return float((1.0 / torch.log2(above + 2.0)).mean())
+        own = _tensor(np.searchsorted(self.pool, targets))
+        return float(ndcg_of_targets(scores, own, seen).mean())
 
 
 def _tensor(values: NDArray[Any]) -> Tensor:

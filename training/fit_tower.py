@@ -14,6 +14,7 @@ from training import checkpoint
 from training.handle import RunHandle
 from training.losses import full_softmax, sampled_softmax
 from training.splits import BoolArray
+from training.validation import ndcg_of_targets, refuse_divergence
 
 SMALL_CATALOG = 4_000  # items up to which the softmax runs over all of them
 ASKED = 2_000  # steps, at most, that validation asks for
@@ -165,7 +166,13 @@ class TowerTrainer:
         return sampled_softmax(states, positives, negatives, expected, same)
 
     def run_epoch(self, pieces: list[IntArray], handle: RunHandle) -> float:
-        """One pass over the training sequences; the mean loss."""
+        """One pass over the training sequences; the mean loss.
+
+        Raises
+        ------
+        Diverged
+            The loss of a batch is no number.
+        """
         self.tower.train()
         seed = self.seed * 1_000 + self.standing.done
         generator = torch.Generator().manual_seed(seed)
@@ -175,11 +182,11 @@ class TowerTrainer:
         for batch in batches(self.log, pieces, self.training.batch, order, self.known):
             handle.check()
             loss = self.loss(batch, generator)
+            losses.append(refuse_divergence(float(loss.detach())))
             self.optimiser.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             torch.nn.utils.clip_grad_norm_(self.tower.parameters(), self.training.clip)
             self.optimiser.step()
-            losses.append(float(loss.detach()))
         self.standing.done += 1
         return float(np.mean(losses))
 
@@ -200,8 +207,7 @@ class TowerTrainer:
             left -= len(wanted)
             for start in range(0, len(wanted), size):
                 scores = states[start : start + size] @ items.T  # (P, N)
-                own = scores.gather(1, wanted[start : start + size].unsqueeze(1))
-                gains.append(1.0 / torch.log2((scores > own).sum(dim=1) + 2.0))
+                gains.append(ndcg_of_targets(scores, wanted[start : start + size]))
             if left <= 0:
                 break
         return float(torch.cat(gains).mean())

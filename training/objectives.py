@@ -18,6 +18,7 @@ from ranking.rankers.gbdt import GbdtConfig, GbdtRanker
 from ranking.rankers.network import NetworkConfig
 from ranking.types import InteractionLog
 from ranking.user_tower import TowerConfig
+from training.errors import Diverged
 from training.finetune import fit_texts, picks_of, vectors_of
 from training.fit import Limits, fit_sources, with_tower
 from training.fit_network import NetworkTraining, fit_network, ndcg
@@ -51,7 +52,29 @@ def objective_of(
     log: InteractionLog,
     split: Split,
 ) -> Objective:
-    """Prepare what all trials share; log and split hold nothing of the test."""
+    """Prepare what all trials share; log and split hold nothing of the test.
+
+    Settings under which a training diverges are worth 0.
+    """
+    measure = _objective_of(handle, search, version, items, log, split)
+
+    def worth(trial: RunHandle, branch: str, settings: Settings) -> float:
+        try:
+            return measure(trial, branch, settings)
+        except Diverged:
+            return 0.0
+
+    return worth
+
+
+def _objective_of(
+    handle: RunHandle,
+    search: Search,
+    version: EncoderVersion,
+    items: ItemIndex,
+    log: InteractionLog,
+    split: Split,
+) -> Objective:
     if search.what == "ranker":
         return _ranker_objective(handle, search, items, log, split)
     if search.what == "tower":

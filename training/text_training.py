@@ -13,6 +13,7 @@ from ranking.device import best_device, fast_dtype
 from training import checkpoint
 from training.handle import RunHandle
 from training.text_config import TextTraining
+from training.validation import refuse_divergence
 
 
 def learn(
@@ -29,6 +30,11 @@ def learn(
     that was killed ends as one that was not; `quality_of()` is higher the better. AdamW (Loshchilov
     & Hutter 2019, arXiv:1711.05101); the learning rate rises, then falls, along a line. `name` is
     that of its checkpoint and its curves: a run that trains several networks names each.
+
+    Raises
+    ------
+    Diverged
+        The loss of a batch is no number.
     """
     path = handle.folder / f"{name}.checkpoint"
     who = "" if name == "text" else f"{name}: "
@@ -76,7 +82,7 @@ def _step(
     number: int,
     loss_of: Callable[[int], Tensor],
 ) -> float:
-    """One step of the optimiser; its mean loss."""
+    """One step of the optimiser; its mean loss. Raises `Diverged` where that is no number."""
     network.train()
     rate = training.learning_rate * _rise_and_fall(number, training)
     for group in optimiser.param_groups:
@@ -89,7 +95,7 @@ def _step(
         torch.manual_seed(handle.seed * 1_000_003 + batch)  # dropout: the same after a resume
         loss = loss_of(batch) / training.accumulate
         loss.backward()  # type: ignore[no-untyped-call]
-        total += float(loss.detach())
+        total += refuse_divergence(float(loss.detach()))
     torch.nn.utils.clip_grad_norm_(network.parameters(), training.clip)
     optimiser.step()
     return total

@@ -4,12 +4,14 @@ from pathlib import Path
 from typing import cast
 
 import numpy as np
+import pytest
 import torch
 
 from ranking.types import DAY, InteractionLog
 from ranking.user_tower import UserTower
 from tests.ranking.worlds import NOW, item_index, log_of
-from training.fit_tower import TowerTraining, fit_tower, sequences
+from training.errors import TrainingFault
+from training.fit_tower import TowerTrainer, TowerTraining, fit_tower, sequences
 from training.handle import RunHandle
 from training.splits import BoolArray
 
@@ -88,3 +90,23 @@ def test_a_resumed_training_ends_with_the_same_weights(tmp_path: Path) -> None:
         tower = fit_tower(handle, item_index(), log, *masks(log), training)
     for name, weights in whole.state_dict().items():
         assert torch.equal(weights, tower.state_dict()[name]), name
+
+
+def test_a_tower_that_says_the_same_of_all_items_is_no_good_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = days_of_five()
+    known, until = masks(log)
+    trainer = TowerTrainer(item_index(), log, known, TowerTraining(), 1)
+    held = sequences(log, until, 100, until & ~known)
+    for value, worth in ((0.0, 1 / np.log2(7)), (np.nan, 1 / np.log2(14))):  # of 12: the middle,
+        everything = torch.full((12, trainer.config.width), value)  # and behind all
+        monkeypatch.setattr(trainer, "everything", lambda table=everything: table)
+        assert trainer.validate(held, until & ~known) == pytest.approx(worth)
+
+
+def test_a_training_that_diverges_says_so(tmp_path: Path) -> None:
+    log, handle = days_of_five(), cast(RunHandle, Silent(tmp_path))
+    training = TowerTraining(epochs=4, batch=2, learning_rate=1e30)
+    with pytest.raises(TrainingFault, match="take a lower learning_rate"):
+        fit_tower(handle, item_index(), log, *masks(log), training)

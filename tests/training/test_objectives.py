@@ -12,6 +12,7 @@ from catalog.models import Catalog, EncoderVersion
 from ranking.types import DAY
 from tests.ranking.worlds import NOW, item_index, log_of
 from tests.training.test_fit_tower import Silent
+from training.errors import Diverged
 from training.handle import RunHandle
 from training.objectives import objective_of, usual_settings
 from training.search_space import Search
@@ -56,3 +57,13 @@ def test_it_stays_the_same_when_the_test_changes(what: str, split: str, tmp_path
     one = worth(search, 3, tmp_path / "one")
     assert 0 < one <= 1
     assert worth(search, 8, tmp_path / "other") == one
+
+
+def test_settings_under_which_a_training_diverges_are_worth_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def diverges(*_: Any) -> None:
+        raise Diverged
+
+    monkeypatch.setattr("training.objectives.fit_tower", diverges)
+    assert worth(Search("tower", epochs=1), 3, tmp_path / "one") == 0.0
