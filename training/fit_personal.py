@@ -8,7 +8,7 @@ and then learns from all groups; otherwise the ranker's order stands.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -93,13 +93,15 @@ class Heads:
 def heads_of(
     handle: RunHandle, then: RankingState, log: InteractionLog, fold: Fold, most: int = REQUESTS
 ) -> Heads:
-    """The heads of a fold's requests, as the pipeline ranks them; `then` is as of the fold."""
+    """The heads of a fold's requests, as the pipeline ranks them; `then` is as of the fold.
+
+    Asked as for a page, so that sources bring what they bring there, and no more.
+    """
     parts, users, picked, asked = [], [], [], []
-    query = replace(QUERY, size=HEAD)
     for request in drawn(fold.requests, most, handle.seed):
         handle.check()
         context = context_of(log, request)
-        ranked = rank(then, context, query, Trace())
+        ranked = rank(then, context, QUERY, Trace())
         if len(ranked):
             head = ranked.keep(np.arange(min(HEAD, len(ranked))))
             rows = Rows(head.features, head.rows, recent_rows(context, HISTORY))

@@ -1,6 +1,7 @@
 """A personal model is kept where it surely pays, and only there."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import cast
 
 import numpy as np
@@ -8,20 +9,24 @@ import pytest
 import torch
 
 from ranking.device import one_thread
-from ranking.personalizer import NO_TOKEN
+from ranking.personalizer import HEAD, NO_TOKEN
+from ranking.pipeline import Trace, rank
 from ranking.rankers.examples import HISTORY, Examples
+from ranking.sources import union
 from ranking.state import RankingState
-from ranking.types import FloatArray, IntArray
-from tests.ranking.worlds import item_index, log_of, state
+from ranking.types import DAY, FloatArray, IntArray
+from tests.ranking.worlds import NOW, item_index, log_of, state
 from training.fit_personal import (
     NAMES,
     Heads,
     PersonalTraining,
     choose_design,
     cross_fitted,
+    heads_of,
 )
 from training.handle import RunHandle
 from training.losses import listwise, softened
+from training.splits import QUERY, context_of, leave_last
 from training.words import SIZE, Words, principal, words_of
 
 PEOPLE, SIZE_OF_HEAD, ITEMS = 160, 20, 12
@@ -126,6 +131,22 @@ def test_a_pick_outside_the_head_counts_as_missed() -> None:
     alone, missed = one.ndcg(one.in_order()), first.ndcg(first.in_order())
     assert alone == pytest.approx(1.0)
     assert missed == pytest.approx(1 / (1 + 1 / np.log2(3)))
+
+
+def test_heads_are_those_of_a_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        union, "SOURCES", {name: (source, 1) for name, (source, _) in union.SOURCES.items()}
+    )
+    events = [
+        (user, (user + 1) * day % 40, 60.0 - day, 1.0) for user in range(4) for day in range(50)
+    ]
+    log, items = log_of(*events), replace(item_index(40), published=np.full(40, NOW - 99 * DAY))
+    fold = leave_last(log, 1, repeats=True).valid
+    before = state(log, items).as_of(log.keep(fold.known), fold.now)
+    found = heads_of(handle(), before, log, fold)
+    for rows, request in zip(found.examples.requests(), fold.requests, strict=True):
+        page = rank(before, context_of(log, request), QUERY, Trace())
+        assert rows.items.tolist() == page.rows[:HEAD].tolist()
 
 
 def test_listwise_loss_by_hand() -> None:
