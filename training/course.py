@@ -15,7 +15,7 @@ from ranking.context import HISTORY_LIMIT
 from ranking.personalizer import FAR
 from ranking.rankers.examples import Examples, Rows
 from ranking.types import FloatArray, IntArray, InteractionLog
-from training.fit_personal import Heads
+from training.fit_personal import Heads, Order
 from training.splits import BoolArray, Fold, PastRequest
 
 NOBODYS = -1  # the group of heads without labels
@@ -23,7 +23,6 @@ NOBODYS = -1  # the group of heads without labels
 Verdicts = list[
     FloatArray
 ]  # a group each: logits of all candidates of a course (M,), NaN = unasked
-Order = Callable[[int], FloatArray]  # the number of a head → scores of its candidates
 
 
 @dataclass(frozen=True)

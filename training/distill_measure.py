@@ -1,7 +1,5 @@
 """What a distillation measures: how well and how fast who orders heads, and what students keep."""
 
-import statistics
-import time
 from dataclasses import dataclass
 from typing import Any, Optional
 
@@ -10,11 +8,10 @@ from numpy.typing import NDArray
 
 from ranking.types import FloatArray, IntArray
 from training import metrics
-from training.course import Course, Order, Verdicts
+from training.course import Course, Verdicts
+from training.fit_personal import Order, head_ms
 from training.students import Students
 from training.teacher import Teacher
-
-TIMED = 10  # heads, the longest ones
 
 
 @dataclass(frozen=True)
@@ -85,8 +82,8 @@ def compare(students: Students, judged: Verdicts, slow: Teacher, members: int) -
     """
     course, heads = students.course, students.course.heads
     made = [students.ensemble(group, members) for group in course.groups]
-    fast = head_ms(students.by_model(made[0][0]), course)
-    took = head_ms(lambda head: slow.logits(course.rows[head], _all(course, head)), course)
+    fast = head_ms(students.by_model(made[0][0]), course.heads)
+    took = head_ms(lambda head: slow.logits(course.rows[head], _all(course, head)), heads)
     usual = Measured("rankers' order", heads.ndcg(heads.in_order()))
     together = [verdict for _, verdict in made]
     judges = [
@@ -126,7 +123,7 @@ def _towers(students: Students, judges: list[Judge]) -> list[Measured]:
     course, tower = students.course, students.then.tower
     assert tower is not None
     itself = students.by_tower(tower)
-    took = head_ms(itself, course)
+    took = head_ms(itself, course.heads)
     heads = course.heads
     before = Measured("tower", heads.ndcg(course.cross_fitted(lambda _: itself)), took)
     rows = [before]
@@ -140,19 +137,6 @@ def _towers(students: Students, judges: list[Judge]) -> list[Measured]:
         ndcg = heads.ndcg(course.cross_fitted(fit))
         rows.append(Measured(f"tower of {judge.row.name}", ndcg, took, before, judge.row))
     return rows
-
-
-def head_ms(order: Order, course: Course) -> float:
-    """Median time of ordering one head, of the longest with labels, by the threads that are set."""
-    longest = np.argsort(-course.examples.groups[: len(course.heads.picked)], kind="stable")
-    heads = longest[:TIMED].tolist()
-    order(heads[0])  # what only the first call does
-    took = []  # seconds
-    for head in heads:
-        began = time.perf_counter()
-        order(head)
-        took.append(time.perf_counter() - began)
-    return 1e3 * statistics.median(took)
 
 
 def table(rows: list[Measured], people: IntArray) -> list[str]:

@@ -7,6 +7,8 @@ has learned from the others. The best design is kept if the interval of what it 
 and then learns from all groups; otherwise the ranker's order stands.
 """
 
+import statistics
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
@@ -41,6 +43,7 @@ from training.words import Words, words_of
 NAMES = features.names(union.NAMES)
 REQUESTS = 2_000  # of the validation fold
 LEAST_REQUESTS = 100  # to learn from
+TIMED = 10  # heads, the longest ones
 GROUPS = 4  # of people, each re-ordered by what the others taught
 CUT = 10
 
@@ -124,6 +127,7 @@ class HeadBatch:
     place: IntArray  # (B, N) rows of the examples
 
 
+Order = Callable[[int], FloatArray]  # the number of a head → scores of its candidates
 Loss = Callable[[Tensor, HeadBatch], Tensor]  # of a batch's logits (B, N); a scalar
 
 
@@ -216,17 +220,31 @@ def config_for(design: str, state: RankingState, words: Words) -> PersonalConfig
 
 def cross_fitted(
     handle: RunHandle, heads: Heads, fit: Callable[[Examples], Personalizer]
-) -> list[FloatArray]:
-    """The scores of each head by a model that has learned from the other groups of people."""
+) -> tuple[list[FloatArray], float]:
+    """The scores of each head by a model that has learned from the other groups of people.
+
+    And the ms that the last of the models takes for a head.
+    """
     group = heads.dealt(GROUPS, handle.seed)
-    scores = heads.in_order()
+    scores, every = heads.in_order(), heads.examples.requests()
     for number in range(GROUPS):
         held = np.flatnonzero(group == number)
         model = fit(heads.examples.keep(group != number))
-        rest = heads.examples.keep(group == number).requests()
-        for request, rows in zip(held.tolist(), rest, strict=True):
-            scores[request] = model.logits(rows)
-    return scores
+        for request in held.tolist():
+            scores[request] = model.logits(every[request])
+    return scores, head_ms(lambda head: model.logits(every[head]), heads)
+
+
+def head_ms(order: Order, heads: Heads) -> float:
+    """Median time of ordering one head, of the longest ones, by the threads that are set."""
+    longest = np.argsort(-heads.examples.groups, kind="stable")[:TIMED].tolist()
+    order(longest[0])  # what only the first call does
+    took = []  # seconds
+    for head in longest:
+        began = time.perf_counter()
+        order(head)
+        took.append(time.perf_counter() - began)
+    return 1e3 * statistics.median(took)
 
 
 def fit_personalizer(
@@ -264,11 +282,13 @@ def choose_design(
     best, kept = 0.0, None
     for design in designs(then, words):
         config = config_for(design, then, words)
-        gain = heads.ndcg(cross_fitted(handle, heads, learner(config))) - usual
+        scores, took = cross_fitted(handle, heads, learner(config))
+        gain = heads.ndcg(scores) - usual
         low, high = metrics.bootstrap_interval(gain, clusters=heads.people())
         handle.log(
             f"Personal model, {design}: nDCG@10 {usual.mean():.4f} → {(usual + gain).mean():.4f}, "
-            f"{gain.mean():+.4f} [{low:+.4f}, {high:+.4f}]"
+            f"{gain.mean():+.4f} [{low:+.4f}, {high:+.4f}], {took:.1f} ms for a head of "
+            f"{heads.examples.groups.max()}"
         )
         if low > best:
             best, kept = low, config

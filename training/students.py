@@ -10,8 +10,8 @@ from ranking.personalizer import PersonalConfig, Personalizer
 from ranking.state import RankingState
 from ranking.types import FloatArray, IntArray, InteractionLog, UserContext
 from ranking.user_tower import UserTower
-from training.course import Course, Order
-from training.fit_personal import HeadBatch, Loss, PersonalTraining, fit_design
+from training.course import Course
+from training.fit_personal import HeadBatch, Loss, Order, PersonalTraining, fit_design
 from training.handle import RunHandle
 from training.losses import listwise, softened
 from training.splits import BoolArray, context_of

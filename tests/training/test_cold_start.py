@@ -9,10 +9,11 @@ from catalog.models import Catalog, EncoderVersion, Interaction
 from ranking.item_index import ItemIndex
 from ranking.loading import bare_state
 from training import cold_start as module
-from training.cold_start import FIRST_DAY, UNTOUCHED_ITEMS, cold_start
+from training.cold_start import UNTOUCHED_ITEMS, cold_start
+from training.evaluation import prepare
 from training.handle import RunHandle
 from training.models import TrainingRun
-from training.plots import plots_of
+from training.plots import FIRST_DAY, plots_of
 from training.runs import create_claimed
 
 FEW = [f"people with {length} interactions" for length in (0, 1, 3)]
@@ -31,7 +32,7 @@ def test_an_encoder_that_learned_from_picks_is_not_asked_about_them(
             name=step, digest=f"{number}" * 64, dimensions=384, catalog=catalog, way=step,
             parent=version,
         )  # fmt: skip
-    prepare, known = module.prepare, []
+    known = []
 
     def prepared(*told: Any) -> Any:
         items, log, split = prepare(*told)

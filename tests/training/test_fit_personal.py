@@ -1,5 +1,6 @@
 """A personal model is kept where it surely pays, and only there."""
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import cast
@@ -98,6 +99,7 @@ def test_chance_is_switched_off() -> None:
     told = Told()
     assert choose_design(cast(RunHandle, told), noise, then(), words(), TRAINING) is None
     assert "switched off" in told.lines[-1]
+    assert all(re.search(r", \d+\.\d ms for a head of 20$", line) for line in told.lines[:-1])
     assert len(told.lines) == 3  # features, tokens; no attention where there is no tower
 
 
@@ -120,7 +122,7 @@ def test_nobody_is_ordered_by_what_their_own_picks_taught() -> None:
         def logits(self, rows: object) -> FloatArray:
             return np.zeros(SIZE_OF_HEAD, dtype=np.float32)
 
-    scores = cross_fitted(handle(), some, fit)  # type: ignore[arg-type]
+    scores, _ = cross_fitted(handle(), some, fit)  # type: ignore[arg-type]
     assert len(scores) == PEOPLE
     assert [len(part.groups) for part in seen] == [PEOPLE * 3 // 4] * 4
 
