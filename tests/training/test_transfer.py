@@ -119,7 +119,7 @@ def test_the_command_says_what_does_not_go_together() -> None:
     Catalog.objects.create(slug="street", name="S", item_kind="product")
     for options, said in (
         (["--transfer", "--cold-start"], "--cold-start and --transfer, not both"),
-        (["--svg", "plot.svg"], "go with --by-history"),
+        (["--svg", "plot.svg"], "go with --by-encoder"),
         (["--transfer", "--svg", "/no/folder/plot.svg"], "no folder /no/folder"),
         (["--transfer", "--stored"], "evaluate street --transfer makes one"),
     ):
