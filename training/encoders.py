@@ -6,6 +6,7 @@ from catalog.models import Catalog, EncoderVersion
 from ranking.device import best_device
 from ranking.encoder import load_encoder, register_version
 from training.errors import TrainingFault
+from training.handle import RunHandle
 from training.registry import QUANTISED, encoder_of_live, live_encoder, quantised
 
 CONFIGURED = "configured"  # the encoder of the catalog or the settings, whatever is live
@@ -39,6 +40,38 @@ def choose_encoder(catalog: Catalog, wanted: str = "") -> EncoderVersion:
     return version
 
 
+def encoder_of_run(handle: RunHandle, wanted: str = "") -> EncoderVersion:
+    """The encoder that a run reads by (`choose_encoder`); the one it began with if it is resumed.
+
+    Which one '' and 'configured' mean may change between two attempts.
+    """
+    if wanted not in {"", CONFIGURED}:
+        return choose_encoder(handle.catalog, wanted)
+    fact = f"{wanted or 'default'} encoder"
+    if known := handle.run.environment.get(fact):
+        return encoder_named(known)
+    version = choose_encoder(handle.catalog, wanted)
+    handle.record(**{fact: version.digest})
+    return version
+
+
+def encoder_named(digest: str) -> EncoderVersion:
+    """The encoder that an earlier attempt, or another process of a run, reads by; loadable.
+
+    Raises
+    ------
+    TrainingFault
+        It was forgotten meanwhile.
+    RankingFault
+        Its files are gone or were changed.
+    """
+    version = EncoderVersion.objects.filter(digest=digest).first()
+    if version is None:
+        raise TrainingFault(f"The encoder {digest[:12]} of this run is gone: start a new run.")
+    load_encoder(version)
+    return version
+
+
 def served_encoder(catalog: Catalog) -> EncoderVersion:
     """The encoder whose vectors the site reads now: the live model's, else the configured one."""
     return encoder_of_live(catalog) or register_version(catalog)
@@ -49,7 +82,7 @@ def original_of(version: EncoderVersion) -> EncoderVersion:
     return version.parent if version.way in QUANTISED and version.parent else version
 
 
-def start_of_training(catalog: Catalog, wanted: str) -> EncoderVersion:
+def start_of_training(handle: RunHandle, wanted: str) -> EncoderVersion:
     """The encoder that a training starts from; the configured one where none is said.
 
     Raises
@@ -57,7 +90,7 @@ def start_of_training(catalog: Catalog, wanted: str) -> EncoderVersion:
     TrainingFault
         It is a quantised one, whose weights cannot learn.
     """
-    version = choose_encoder(catalog, wanted or CONFIGURED)
+    version = encoder_of_run(handle, wanted or CONFIGURED)
     if version.way in QUANTISED:
         start = original_of(version)
         told = start.digest[:8] if start.is_learned else CONFIGURED

@@ -20,11 +20,17 @@ from ranking.device import best_device
 from ranking.encoder import config_of, pad
 from ranking.encoder_files import EncoderConfig
 from ranking.text_model import TextModel, folder_of, load_text_model, load_tokenizer
+from training.checkpoint import fingerprint
 from training.encoders import refuse_leak, start_of_training
 from training.errors import TrainingFault
 from training.handle import RunHandle
-from training.learned import better_than_before, from_parameters, publish_and_measure
-from training.text_config import PRETRAINING, Pretraining
+from training.learned import (
+    better_than_before,
+    from_parameters,
+    publish_and_measure,
+    tokens_within,
+)
+from training.text_config import PRETRAINING, Pretraining, check_objectives
 from training.text_training import learn, mixed_precision, places_of
 
 LEAST_TEXTS = 50
@@ -65,6 +71,9 @@ class PretrainingModel(nn.Module):
         assert self.words is not None
         logits = self.words(ids, attention_mask=mask).logits  # (B, T, V)
         asked = labels != NOT_ASKED
+        if not asked.any():  # short texts: chance has hidden nothing
+            nothing: Tensor = logits.sum() * 0.0
+            return nothing
         return cross_entropy(logits[asked].float(), labels[asked])
 
     def contrastive_loss(self, one: tuple[Tensor, Tensor], two: tuple[Tensor, Tensor]) -> Tensor:
@@ -138,15 +147,20 @@ def pretrain(handle: RunHandle) -> None:
         An unknown parameter, or too little text; says how much there is.
     """
     wanted, training, told = from_parameters(handle.parameters, Pretraining(), PRETRAINING)
-    parent = start_of_training(handle.catalog, told.get("encoder", ""))
+    check_objectives(asdict(wanted))
+    parent = start_of_training(handle, told.get("encoder", ""))
     refuse_leak(parent, told.get("split", "time"))
     config = config_of(parent)
-    texts = CatalogText(_texts(handle), load_tokenizer(config), wanted.max_tokens)
+    most = tokens_within(handle, wanted.max_tokens, config)
+    words = _texts(handle)
+    texts = CatalogText(words, load_tokenizer(config), most)
     torch.manual_seed(handle.seed)  # a head that the weights come without starts by chance
     network = PretrainingModel.load(config, wanted).to(best_device())
-    if network.words is None or texts.hidden is None:
+    if wanted.masked > 0 and (network.words is None or texts.hidden is None):
         network.words = None
         handle.log("Without the masked language model: this kind of encoder has no head for it.")
+        if wanted.contrastive <= 0:
+            raise TrainingFault("Then nothing is learned: give contrastive a weight.")
     order = np.random.default_rng(handle.seed).permutation(len(texts))
     held, known = np.split(order, [min(int(HELD_OUT * len(texts)), MOST_HELD_OUT)])
     handle.log(f"{len(known):,} texts to learn from, {len(held):,} held out")
@@ -171,7 +185,8 @@ def pretrain(handle: RunHandle) -> None:
         batches = np.array_split(held, max(len(held) // training.batch, 1))
         return -float(np.mean([float(loss(places)) for places in batches]))
 
-    standing = learn(handle, network, training, loss_of, quality_of)
+    made_for = fingerprint(parent.digest, wanted, words)
+    standing = learn(handle, network, training, loss_of, quality_of, made_for=made_for)
     if not better_than_before(handle, standing):
         return
     facts = {

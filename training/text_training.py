@@ -22,13 +22,15 @@ def learn(
     loss_of: Callable[[int], Tensor],
     quality_of: Callable[[], float],
     name: str = "text",
+    made_for: str = "",
 ) -> checkpoint.Standing:
     """Train until the quality on held-out data stops rising; the best weights stay in the network.
 
     `loss_of(number)` is the loss of a batch that depends on its number alone, so that a training
     that was killed ends as one that was not; `quality_of()` is higher the better. AdamW (Loshchilov
     & Hutter 2019, arXiv:1711.05101); the learning rate rises, then falls, along a line. `name` is
-    that of its checkpoint and its curves: a run that trains several networks names each.
+    that of its checkpoint and its curves: a run that trains several networks names each. A
+    checkpoint counts only where it was made for the same: `made_for`, a fingerprint of the data.
     """
     path = handle.folder / f"{name}.checkpoint"
     who = "" if name == "text" else f"{name}: "
@@ -40,10 +42,13 @@ def learn(
     optimiser = torch.optim.AdamW(
         groups, training.learning_rate, weight_decay=training.weight_decay
     )
-    standing = checkpoint.resume(path, network, optimiser)
+    made_for = checkpoint.fingerprint(made_for, training, handle.seed)
+    standing = checkpoint.resume(path, network, optimiser, made_for)
     if standing.done:
         handle.log(f"{who}Resumed after step {standing.done}.")
     else:
+        if path.exists():
+            handle.log(f"{who}{checkpoint.ANEW}")
         network.eval()
         standing.note(quality_of(), network)
         handle.log(f"{who}Before training: {standing.best:.4f}")
@@ -62,7 +67,7 @@ def learn(
         handle.metric(f"{name}/train_loss", standing.done, loss)
         handle.metric(f"{name}/valid", standing.done, quality)
         handle.log(f"{who}Step {standing.done:,}: loss {loss:.4f}, on held-out data {quality:.4f}")
-        checkpoint.save(path, network, optimiser, standing)
+        checkpoint.save(path, network, optimiser, standing, made_for)
     checkpoint.restore_best(network, standing)
     network.eval()
     return standing

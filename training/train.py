@@ -24,7 +24,7 @@ from ranking.serving import load_state
 from ranking.state import RankingState
 from ranking.types import InteractionLog
 from training.encode import encode
-from training.encoders import choose_encoder, refuse_leak
+from training.encoders import encoder_of_run, refuse_leak
 from training.errors import TrainingFault
 from training.evaluation import evaluate_state
 from training.fit import Limits, fit_pipeline, with_tuned
@@ -62,7 +62,7 @@ def train(handle: RunHandle) -> Path:
         An unknown parameter, or too little to learn from.
     """
     limits = with_tuned(handle, _limits(handle.parameters))
-    encoder = choose_encoder(handle.catalog, str(handle.parameters.get("encoder", "")))
+    encoder = encoder_of_run(handle, str(handle.parameters.get("encoder", "")))
     refuse_leak(encoder, "time")
     with handle.part(0.0, 0.03):
         encode(handle, encoder)  # vectors for whatever is new
