@@ -1,6 +1,7 @@
 """Which encoder reads a catalog's items: the configured one, or one that the catalog made."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 from catalog.models import Catalog, EncoderVersion
 from ranking.device import best_device
@@ -8,8 +9,10 @@ from ranking.encoder import load_encoder, register_version
 from training.errors import TrainingFault
 from training.handle import RunHandle
 from training.registry import QUANTISED, encoder_of_live, live_encoder, quantised
+from training.splits import Moments
 
 CONFIGURED = "configured"  # the encoder of the catalog or the settings, whatever is live
+LEARNED_UNTIL = "learned_until"  # in an encoder's metrics: seconds since the epoch
 FROM_FEEDBACK = ("full", "lora", "projection")  # ways of learning that read interactions
 
 
@@ -115,6 +118,31 @@ def refuse_leak(version: EncoderVersion, split: str) -> None:
             raise TrainingFault(
                 f"{ancestor} was fine-tuned on the split {known}, so it knows picks that the split "
                 f"{split} asks for. Fine-tune one with --param split={split}."
+            )
+
+
+def refuse_later_picks(version: EncoderVersion, moments: Moments | None) -> None:
+    """Refuse an encoder that learned from picks of later than where a test by time begins.
+
+    That happens where a test lies further back than the one that it was fine-tuned for: in a back
+    test, or after newer interactions were deleted. None: no split by time.
+
+    Raises
+    ------
+    TrainingFault
+    """
+    if moments is None:
+        return
+    for ancestor in fine_tuned(version):
+        until = ancestor.metrics.get(LEARNED_UNTIL, 0.0)
+        if until > moments.test_start:
+            known, begin = (
+                datetime.fromtimestamp(moment, UTC).strftime("%-d %b %Y %H:%M")
+                for moment in (until, moments.test_start)
+            )
+            raise TrainingFault(
+                f"{ancestor} has learned from picks until {known}, and the test begins at {begin}: "
+                f"take the encoder {CONFIGURED}, or fine-tune one anew."
             )
 
 

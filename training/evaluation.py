@@ -33,7 +33,7 @@ from training import metrics
 from training.ablation import ablate
 from training.baselines import tuned_baselines
 from training.encode import encode
-from training.encoders import encoder_of_run, refuse_leak
+from training.encoders import encoder_of_run, refuse_later_picks, refuse_leak
 from training.errors import TrainingFault
 from training.fit import Limits, fit_pipeline, fit_sources
 from training.handle import RunHandle
@@ -278,6 +278,7 @@ def prepare(
     split = with_impressions(
         make_split(split_name, log, handle.catalog), log, read_impressions(snapshot, items)
     )
+    refuse_later_picks(version, split.moments)
     handle.log(f"{len(log):,} interactions, {len(items):,} items, {split}")
     return items, log, split
 

@@ -27,7 +27,7 @@ from ranking.text_model import TextModel, load_text_model, load_tokenizer
 from ranking.types import FloatArray, IntArray, InteractionLog
 from training.checkpoint import Standing, fingerprint
 from training.encode import encode
-from training.encoders import refuse_leak, start_of_training
+from training.encoders import LEARNED_UNTIL, refuse_later_picks, refuse_leak, start_of_training
 from training.errors import TrainingFault
 from training.handle import RunHandle
 from training.learned import (
@@ -40,7 +40,7 @@ from training.losses import sampled_softmax
 from training.snapshot import read_log, snapshot_of
 from training.splits import BoolArray, Split, make_split
 from training.text_config import FINETUNING, Finetuning, TextTraining
-from training.text_training import learn, mixed_precision, places_of
+from training.text_training import learn, mixed_precision, places_of, refuse_too_large, thinned
 from training.tuned import best_of, found_by, in_words
 from training.words import texts_of
 
@@ -114,17 +114,11 @@ class TextVectors(nn.Module):
         """(U,) → (U, D) unit length"""
         chosen = [self.tokens[code] for code in codes]
         if self.training and self.word_drop > 0:
-            chosen = [self._thinned(row) for row in chosen]
+            chosen = [thinned(row, self.word_drop) for row in chosen]
         ids, mask = pad(chosen, self.filler)
         with mixed_precision():
             vectors: Tensor = self.model(ids.to(best_device()), mask.to(best_device()))
         return vectors
-
-    def _thinned(self, row: list[int]) -> list[int]:
-        """The tokens without some of the inner ones."""
-        kept = torch.rand(len(row)) >= self.word_drop
-        kept[[0, -1]] = True
-        return [token for token, keep in zip(row, kept.tolist(), strict=True) if keep]
 
 
 class ProjectedVectors(nn.Module):
@@ -254,12 +248,16 @@ def finetune(handle: RunHandle) -> None:
     catalog = handle.catalog
     parent = start_of_training(handle, told.get("encoder", ""))
     refuse_leak(parent, told.get("split", "time"))
+    config = config_of(parent)
+    if wanted.way == "full":
+        refuse_too_large(config)
     with handle.part(0.0, 0.05):
         encode(handle, parent)
     items = ItemIndex.load(catalog, parent)
     log = read_log(snapshot_of(handle), items, catalog)
-    picks = picks_of(catalog, items, log, make_split(told.get("split", "time"), log, catalog))
-    config = config_of(parent)
+    split = make_split(told.get("split", "time"), log, catalog)
+    refuse_later_picks(parent, split.moments)
+    picks = picks_of(catalog, items, log, split)
     wanted = replace(wanted, max_tokens=tokens_within(handle, wanted.max_tokens, config))
     network, standing = fit_texts(handle, items, config, picks, wanted, training)
     if not better_than_before(handle, standing):
@@ -271,6 +269,8 @@ def finetune(handle: RunHandle) -> None:
         "parameters": asdict(wanted) | asdict(training),
         "split": told.get("split", "time"),
     }
+    if split.moments is not None:
+        facts[LEARNED_UNTIL] = split.moments.valid_start  # what stopped it early included
     publish_and_measure(handle, _learned(network, config), config, parent, way, facts, told)
 
 

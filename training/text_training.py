@@ -2,15 +2,20 @@
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ranking.device import best_device, fast_dtype
+from ranking.encoder_files import EncoderConfig, bytes_needed
+from ranking.text_model import folder_of
 from training import checkpoint
+from training.errors import TrainingFault
 from training.handle import RunHandle
 from training.text_config import TextTraining
 
@@ -106,6 +111,35 @@ def _rise_and_fall(number: int, training: TextTraining) -> float:
     if number < rise:
         return (number + 1) / rise
     return (training.steps - number) / max(training.steps - rise, 1)
+
+
+def refuse_too_large(config: EncoderConfig) -> None:
+    """Refuse to train every weight where there is no room for it.
+
+    Raises
+    ------
+    TrainingFault
+        Weights, gradients and the optimiser's two means of them, all in float32, are more than the
+        memory that is free.
+    """
+    needed = 4 * bytes_needed(folder_of(config), torch.float32.itemsize)
+    if best_device().type == "cuda":
+        free = torch.cuda.mem_get_info()[0]
+    else:
+        free = psutil.virtual_memory().available
+    if needed > free:
+        raise TrainingFault(
+            f"To train every weight of {Path(config.model).name} takes {needed / 1e9:.1f} GB and "
+            f"more, and {free / 1e9:.1f} GB are free: fine-tune it with way=lora or "
+            "way=projection, or take a smaller encoder."
+        )
+
+
+def thinned(row: list[int], chance: float) -> list[int]:
+    """Tokens without some of the inner ones, each left out by its chance."""
+    kept = torch.rand(len(row)) >= chance
+    kept[:1], kept[-1:] = True, True
+    return [token for token, keep in zip(row, kept.tolist(), strict=True) if keep]
 
 
 def mixed_precision() -> AbstractContextManager[None]:

@@ -22,7 +22,13 @@ from django.conf import settings
 from catalog.models import EncoderVersion
 from ranking.item_index import ItemIndex
 from training.encode import encode
-from training.encoders import encoder_named, encoder_of_run, refuse_leak, start_of_training
+from training.encoders import (
+    encoder_named,
+    encoder_of_run,
+    refuse_later_picks,
+    refuse_leak,
+    start_of_training,
+)
 from training.errors import RunCancelled, RunInterrupted, TrainingFault
 from training.handle import RunHandle
 from training.impressions import read_impressions, with_impressions
@@ -175,6 +181,7 @@ def _objective(
     items = ItemIndex.load(handle.catalog, version)
     whole = read_log(snapshot, items, handle.catalog)
     split = make_split(search.split, whole, handle.catalog)
+    refuse_later_picks(version, split.moments)
     split = with_impressions(split, whole, read_impressions(snapshot, items))
     log, split = without_test(whole, split)
     handle.log(f"{len(log):,} interactions without the test's, {len(items):,} items, {split}")

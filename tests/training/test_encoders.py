@@ -106,6 +106,7 @@ def test_a_killed_run_ends_with_the_same_weights(
     assert not whole.parent.is_learned
     assert ItemVector.objects.filter(encoder=whole).count() == catalog.items.count()
     assert {"text_ndcg@10", "gain", "parameters", "seed"} <= set(whole.metrics)
+    assert ("learned_until" in whole.metrics) == (kind == Kind.FINETUNE)
     before, after = (load_encoder(one).encode_query("Article 3") for one in (whole.parent, whole))
     assert 0.5 < before @ after < 0.99999  # it has learned, and not forgotten all
 

@@ -26,6 +26,7 @@ from training.encoders import (
     choose_encoder,
     encoder_of_run,
     original_of,
+    refuse_later_picks,
     refuse_leak,
     served_encoder,
 )
@@ -38,6 +39,7 @@ from training.pretrain import pretrain
 from training.quantize import Measured, fastest, quantize, table
 from training.registry import QUANTISED, prune_encoders
 from training.runs import create_claimed
+from training.splits import Moments
 from training.tune import tune
 from training.variants import VARIANTS, NotExportable, keep_layers, make
 
@@ -218,6 +220,15 @@ def test_what_an_original_knows_its_quantised_form_knows_and_both_are_kept(
     refuse_leak(small, "time")
     assert prune_encoders(catalog) == [alone.digest, older.digest]
     assert set(catalog.encoders.all()) == {tuned, small, newest}
+
+
+def test_who_has_learned_later_than_a_test_begins_is_refused() -> None:
+    learned = EncoderVersion(name="t", digest="t", way="lora", metrics={"learned_until": 30.0})
+    small = EncoderVersion(name="s", digest="s", way="int8", parent=learned)
+    refuse_later_picks(small, Moments(0.0, 10.0, 20.0, 30.0, 40.0))
+    refuse_later_picks(small, None)
+    with pytest.raises(TrainingFault, match="until 1 Jan 1970 00:00, and the test begins at"):
+        refuse_later_picks(small, Moments(0.0, 10.0, 20.0, 25.0, 40.0))
 
 
 def test_the_fastest_that_stays_close_wins() -> None:

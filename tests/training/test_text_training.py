@@ -27,7 +27,14 @@ def test_a_checkpoint_of_other_data_or_settings_is_not_gone_on_from(tmp_path: Pa
         def loss_of(number: int) -> Tensor:
             return (network(torch.ones(1, 2)) - 1.0).square().sum()
 
-        learn(handle, network, training, loss_of, lambda: -float(loss_of(0).detach()), made_for=made_for)
+        learn(
+            handle,
+            network,
+            training,
+            loss_of,
+            lambda: -float(loss_of(0).detach()),
+            made_for=made_for,
+        )
         return said[0]
 
     assert learned("these items").startswith("Before training")
