@@ -31,6 +31,17 @@ class Silent:
     def metric(self, name: str, step: int, value: float) -> None: ...
 
 
+class Telling(Silent):
+    """One that keeps what is said."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.said: list[str] = []
+
+    def log(self, text: str) -> None:
+        self.said.append(text)
+
+
 def days_of_five(step_after_validation: int = 1) -> InteractionLog:
     """Five people, one pick a day for ten days; the last two days can be made different."""
     return log_of(
@@ -55,9 +66,8 @@ def trained(log: InteractionLog, folder: Path) -> UserTower:
 
 
 def test_a_checkpoint_of_other_items_or_settings_is_not_gone_on_from(tmp_path: Path) -> None:
-    said: list[str] = []
-    handle = cast(RunHandle, Silent(tmp_path))
-    handle.log = said.append  # type: ignore[method-assign]
+    telling = Telling(tmp_path)
+    handle, said = cast(RunHandle, telling), telling.said
     log, training = days_of_five(), TowerTraining(epochs=2, batch=2)
     items = item_index()
     first = fit_tower(handle, items, log, *masks(log), training)

@@ -6,16 +6,15 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from tests.training.test_fit_tower import Silent
+from tests.training.test_fit_tower import Telling
 from training.handle import RunHandle
 from training.text_config import TextTraining
 from training.text_training import learn
 
 
 def test_a_checkpoint_of_other_data_or_settings_is_not_gone_on_from(tmp_path: Path) -> None:
-    said: list[str] = []
-    handle = cast(RunHandle, Silent(tmp_path))
-    handle.log = said.append  # type: ignore[method-assign]
+    telling = Telling(tmp_path)
+    handle, said = cast(RunHandle, telling), telling.said
     training = TextTraining(steps=4, learning_rate=0.1, every=2)
 
     def learned(made_for: str, training: TextTraining = training) -> str:
@@ -25,7 +24,8 @@ def test_a_checkpoint_of_other_data_or_settings_is_not_gone_on_from(tmp_path: Pa
         network = nn.Linear(2, 1)
 
         def loss_of(number: int) -> Tensor:
-            return (network(torch.ones(1, 2)) - 1.0).square().sum()
+            loss: Tensor = (network(torch.ones(1, 2)) - 1.0).square().sum()
+            return loss
 
         learn(
             handle,
