@@ -188,7 +188,7 @@ def _measure_all(handle: RunHandle, parent: EncoderVersion, split: str) -> list[
     except TrainingFault as fault:
         handle.log(f"What each loses cannot be said yet: {fault}")
     config = replace(config_of(parent), owner=handle.catalog.slug)
-    kept = handle.folder / "variants.json"
+    kept = handle.folder / "measured.json"
     made_for = fingerprint(parent.digest, split, items.ids, texts)
     done = {one["name"]: Measured(**one) for one in _read(kept, made_for)}
     if done:
