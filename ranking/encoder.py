@@ -205,8 +205,9 @@ def register_version(catalog: Catalog) -> EncoderVersion:
 def set_encoder(catalog: Catalog, told: dict[str, Any]) -> None:
     """Give a catalog an encoder of its own; {} = that of the settings.
 
-    The next training reads by it, and until a model is live the site does. A model that is live
-    goes on with the encoder that it was trained on.
+    Until a model is live the site reads by it, and trainings do. A model that is live goes on with
+    the encoder that it was trained on; where it has learned that, so does the next training, unless
+    it is told encoder=configured.
 
     Raises
     ------

@@ -102,7 +102,7 @@ def check_folder(folder: Path, max_tokens: int) -> None:
         raise RankingFault(
             f"The encoder {folder} has no config.json and model.safetensors"
             f"{' but pickled weights, which are never loaded' if pickled else ' here'}: download "
-            "it (safetensors only) and point ENCODER_MODEL at its folder."
+            "it (safetensors only) and name its folder: ENCODER_MODEL, or --encoder."
         )
     if "auto_map" in told:
         raise RankingFault(
@@ -119,8 +119,8 @@ def check_folder(folder: Path, max_tokens: int) -> None:
     most = _most_tokens(told)
     if max_tokens > most:
         raise RankingFault(
-            f"The encoder {folder} reads {most} tokens at most; set ENCODER_MAX_TOKENS to {most} "
-            "or less."
+            f"The encoder {folder} reads {most} tokens at most: set ENCODER_MAX_TOKENS, or "
+            f"--max-tokens, to {most} or less."
         )
 
 
@@ -221,7 +221,7 @@ def digest_of(config: EncoderConfig, folder: Path) -> tuple[str, str]:
     if config.sha256 and weights != config.sha256.lower():
         raise RankingFault(
             f"The weights of the encoder {folder} have the sha256 {weights}, not the one that is "
-            "wanted. Download them again, or correct ENCODER_SHA256."
+            "wanted. Download them again, or correct the digest: ENCODER_SHA256, or --sha256."
         )
     described: dict[str, Any] = asdict(config) | {"model": weights}
     del described["sha256"]

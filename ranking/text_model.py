@@ -86,7 +86,7 @@ def folder_of(config: EncoderConfig) -> Path:
     except (OSError, HfHubHTTPError, HFValidationError):
         raise RankingFault(
             f"The encoder {config.model} is not here and cannot be downloaded: download it where "
-            "there is a network and point ENCODER_MODEL at its folder."
+            "there is a network and name its folder: ENCODER_MODEL, or --encoder."
         ) from None
     return Path(found)
 
@@ -141,7 +141,8 @@ def _refuse_too_large(folder: Path, dtype: torch.dtype) -> None:
     if best_device().type != "cuda" and needed > free:
         raise RankingFault(
             f"The encoder {folder} needs {needed / 1e9:.1f} GB as {dtype} and {free / 1e9:.1f} GB "
-            "are free: choose a smaller one, ENCODER_DTYPE=bfloat16, or a machine with more memory."
+            "are free: choose a smaller one, bfloat16 (ENCODER_DTYPE, or --dtype), or a machine "
+            "with more memory."
         )
 
 

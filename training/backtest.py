@@ -19,7 +19,7 @@ from ranking.loading import bare_state
 from ranking.rankers.examples import Examples
 from ranking.rankers.gbdt import GbdtRanker
 from ranking.sources import union
-from training.encoders import served_encoder
+from training.encoders import refuse_later_picks, served_encoder
 from training.errors import TrainingFault
 from training.evaluation import evaluate_state
 from training.fit_ranker import LEAST_VISITS, ranker_config
@@ -49,7 +49,8 @@ def backtest(
     TrainingFault
         The log does not reach back that far.
     """
-    items = ItemIndex.load(catalog, served_encoder(catalog))
+    encoder = served_encoder(catalog)
+    items = ItemIndex.load(catalog, encoder)
     log = read_log(take_snapshot(catalog), items, catalog)
     split = split_by_time(log, catalog)
     window = split.end - split.test_start
@@ -66,6 +67,7 @@ def backtest(
             moments = Moments(
                 split.begin, begin - 3 * window, begin - window, begin, begin + window
             )
+            refuse_later_picks(encoder, moments)
             until = log.before(moments.end)
             then = time_split(until, moments, repeats=catalog.repeat_consumption)
             folds = [*then.train, *then.newest]

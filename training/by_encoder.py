@@ -18,7 +18,7 @@ from ranking.loading import bare_state
 from ranking.text_model import folder_of
 from ranking.types import IntArray
 from training import metrics
-from training.encoders import CONFIGURED, choose_encoder, refuse_leak
+from training.encoders import CONFIGURED, encoder_of_run, refuse_leak
 from training.errors import TrainingFault
 from training.evaluation import prepare
 from training.fit import Limits
@@ -78,10 +78,10 @@ def by_encoder(
 
 def _versions(handle: RunHandle, wanted: str) -> Iterator[EncoderVersion]:
     """The configured encoder, then the others in the order in which they were made."""
-    configured = choose_encoder(handle.catalog, CONFIGURED)
+    configured = encoder_of_run(handle, CONFIGURED)
     yield configured
     if wanted:
-        chosen = choose_encoder(handle.catalog, wanted)
+        chosen = encoder_of_run(handle, wanted)
         if chosen != configured:
             yield chosen
         return

@@ -1,16 +1,21 @@
 """Where a training of a network stands, on disk: what a killed run goes on from.
 
 Safetensors and JSON, whole or not at all. Only what learns is kept; a training that resumes ends
-with the same weights, bit for bit, as one that was never killed (on a CPU).
+with the same weights, bit for bit, as one that was never killed (on a CPU). What has learned from
+other data or in another way is not gone on from: see `fingerprint`.
 """
 
 import json
 from dataclasses import dataclass, field, fields
+from hashlib import sha256
 from pathlib import Path
 
+import numpy as np
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.optim import Optimizer
+
+ANEW = "Begun anew: the items, the encoder or the settings are not those of the checkpoint."
 
 
 @dataclass
@@ -32,6 +37,22 @@ class Standing:
             self.bad += 1
 
 
+def fingerprint(*parts: object) -> str:
+    """A digest of what a training learns from and how; sha256, hex.
+
+    Arrays count with their content; of anything else, what `repr` says.
+    """
+    digest = sha256()
+    for part in parts:
+        if isinstance(part, np.ndarray):
+            digest.update(f"{part.dtype} {part.shape}".encode())
+            digest.update(np.ascontiguousarray(part).data)
+        else:
+            digest.update(repr(part).encode())
+        digest.update(b"\0")
+    return digest.hexdigest()
+
+
 def learned(network: nn.Module) -> dict[str, Tensor]:
     """The weights that a training changes."""
     return {
@@ -44,8 +65,10 @@ def restore_best(network: nn.Module, standing: Standing) -> None:
     network.load_state_dict(standing.best_weights, strict=False)
 
 
-def save(path: Path, network: nn.Module, optimiser: Optimizer, standing: Standing) -> None:
-    """Write all that is needed to go on."""
+def save(
+    path: Path, network: nn.Module, optimiser: Optimizer, standing: Standing, made_for: str
+) -> None:
+    """Write all that is needed to go on; `made_for` is the training's `fingerprint`."""
     tensors = {f"now.{name}": value for name, value in learned(network).items()}
     tensors |= {f"best.{name}": value for name, value in standing.best_weights.items()}
     for key, slots in optimiser.state_dict()["state"].items():
@@ -53,13 +76,16 @@ def save(path: Path, network: nn.Module, optimiser: Optimizer, standing: Standin
     told = {one.name: getattr(standing, one.name) for one in fields(standing)}
     del told["best_weights"]
     staging = path.with_name(f"{path.name}.new")
-    save_file(tensors, staging, metadata={"standing": json.dumps(told)})
+    save_file(tensors, staging, metadata={"standing": json.dumps(told), "made_for": made_for})
     staging.rename(path)
 
 
-def resume(path: Path, network: nn.Module, optimiser: Optimizer) -> Standing:
-    """Where the last checkpoint stands, put into network and optimiser; the start without one."""
-    if not path.exists():
+def resume(path: Path, network: nn.Module, optimiser: Optimizer, made_for: str) -> Standing:
+    """Where the last checkpoint stands, put into network and optimiser.
+
+    The start, without one or where that was made for something else.
+    """
+    if not path.exists() or _metadata(path).get("made_for") != made_for:
         return Standing()
     tensors = load_file(path)
     network.load_state_dict(_part(tensors, "now."), strict=False)

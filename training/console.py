@@ -17,7 +17,9 @@ from training.gate import Check
 from training.handle import RunHandle
 from training.leases import Lease, claim, finish
 from training.models import ModelVersion, RunState, TrainingRun
+from training.parameters import checked, fault_of
 from training.runs import cancel, create_claimed
+from training.sheets import SEED, SHEETS
 from training.watcher import owner_name, watch
 
 ONLY_HERE = (
@@ -81,11 +83,19 @@ def carry_out(
     Raises
     ------
     CommandError
-        Another such run is going on, or this one did not succeed.
+        A parameter or the seed cannot be that, another such run is going on, or this one did not
+        succeed.
     """
-    parameters = dict(parse_parameter(text) for text in options["param"])
+    asked = dict(parse_parameter(text) for text in options["param"])
+    found = checked(SHEETS[kind], catalog, asked)
     try:
-        run, lease = create_claimed(catalog, kind, owner_name(), parameters, options["seed"])
+        seed = SEED.read(options["seed"], catalog)
+    except ValueError as fault:
+        found.faults[SEED.name] = fault_of(SEED, fault)
+    if found.faults:
+        raise CommandError(" ".join(found.faults.values()))
+    try:
+        run, lease = create_claimed(catalog, kind, owner_name(), found.values, seed)
     except TrainingFault as fault:
         raise CommandError(str(fault)) from fault
     return follow(run, lease, say)

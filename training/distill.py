@@ -33,7 +33,7 @@ from training.distill_config import TEACHER, Distillation
 from training.distill_measure import Compared, Measured, compare, table
 from training.encoders import refuse_leak
 from training.errors import TrainingFault
-from training.evaluation import evaluate_state, live_pipeline, prepare
+from training.evaluation import bundle_of_run, evaluate_state, live_pipeline, prepare
 from training.fit import Limits, fit_sources
 from training.fit_leads import fit_leads
 from training.fit_personal import (
@@ -156,7 +156,8 @@ def _ground(handle: RunHandle, wanted: Distillation, told: dict[str, str]) -> Gr
         limits = Limits(epochs=wanted.epochs or None)
         sources = fit_sources(handle, catalog, items, log, split, limits)
         return Ground(sources, log, split, np.arange(len(items)))
-    if not catalog.live_bundle:
+    live = bundle_of_run(handle)
+    if not live:
         raise TrainingFault(
             f"{catalog.name} has no live model that could learn from a teacher: train one first "
             f"(manage.py train {catalog.slug}), or only measure (--param split=leave-last-5)."
@@ -166,8 +167,8 @@ def _ground(handle: RunHandle, wanted: Distillation, told: dict[str, str]) -> Gr
             "On the split time the live model's own encoder is used: leave out encoder, or only "
             "measure (--param split=leave-last-5)."
         )
-    bundle = open_bundle(catalog.live_bundle, catalog.slug)
-    state, log, split = live_pipeline(catalog)
+    bundle = open_bundle(live, catalog.slug)
+    state, log, split = live_pipeline(catalog, live)
     if state.items.encoder is None or state.tower is None or state.tower_items is None:
         raise TrainingFault(
             "The encoder of the live model is not here, so its tower reads nothing: train another."

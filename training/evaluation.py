@@ -33,7 +33,7 @@ from training import metrics
 from training.ablation import ablate
 from training.baselines import tuned_baselines
 from training.encode import encode
-from training.encoders import choose_encoder, refuse_leak
+from training.encoders import encoder_of_run, refuse_later_picks, refuse_leak
 from training.errors import TrainingFault
 from training.fit import Limits, fit_pipeline, fit_sources
 from training.handle import RunHandle
@@ -255,9 +255,9 @@ def measured_pipeline(
     Fitted it is, too, with `fresh` or an `encoder` (see `choose_encoder`).
     """
     catalog = handle.catalog
-    if catalog.live_bundle and split_name == "time" and not fresh and not encoder:
-        handle.record(bundle=catalog.live_bundle)
-        return MeasuredPipeline(*live_pipeline(catalog), catalog.live_bundle)
+    by_itself = split_name == "time" and not fresh and not encoder
+    if by_itself and (bundle_id := bundle_of_run(handle)):
+        return MeasuredPipeline(*live_pipeline(catalog, bundle_id), bundle_id)
     items, log, split = prepare(handle, split_name, encoder)
     began = time.perf_counter()
     state = fit_pipeline(handle, catalog, items, log, split, limits or Limits())
@@ -268,7 +268,7 @@ def prepare(
     handle: RunHandle, split_name: str, encoder: str = ""
 ) -> tuple[ItemIndex, InteractionLog, Split]:
     """The catalog's items, all of them encoded, its log as it is now, and the split of it."""
-    version = choose_encoder(handle.catalog, encoder)
+    version = encoder_of_run(handle, encoder)
     refuse_leak(version, split_name)
     with handle.part(0.0, 0.05):
         encode(handle, version)
@@ -278,6 +278,7 @@ def prepare(
     split = with_impressions(
         make_split(split_name, log, handle.catalog), log, read_impressions(snapshot, items)
     )
+    refuse_later_picks(version, split.moments)
     handle.log(f"{len(log):,} interactions, {len(items):,} items, {split}")
     return items, log, split
 
@@ -292,9 +293,20 @@ def ablate_catalog(
     return ablate(handle, state, log, split, limits.ranker)
 
 
-def live_pipeline(catalog: Catalog) -> tuple[RankingState, InteractionLog, Split]:
-    """The live bundle, and what it was measured on when it was trained."""
-    bundle = open_bundle(catalog.live_bundle, catalog.slug)
+def bundle_of_run(handle: RunHandle) -> str:
+    """The bundle that is live, or was when the run began, if it is resumed; '' for none."""
+    known = handle.run.environment.get("bundle")
+    if known is None:
+        known = handle.catalog.live_bundle
+        handle.record(bundle=known)
+    return str(known)
+
+
+def live_pipeline(
+    catalog: Catalog, bundle_id: str = ""
+) -> tuple[RankingState, InteractionLog, Split]:
+    """A bundle, by default the live one, and what it was measured on when it was trained."""
+    bundle = open_bundle(bundle_id or catalog.live_bundle, catalog.slug)
     items = ItemIndex.load(catalog, encoder_of(bundle, catalog))
     snapshot = open_snapshot(bundle.meta.snapshot_digest)
     log = read_log(snapshot, items, catalog)

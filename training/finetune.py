@@ -7,7 +7,7 @@ RecSys). Three ways: all weights (full), low-rank additions (LoRA: Hu et al. 202
 arXiv:2106.09685), or a projection of vectors that stay as they are.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -25,17 +25,22 @@ from ranking.item_index import ItemIndex
 from ranking.sources.similar import FADING, MOST
 from ranking.text_model import TextModel, load_text_model, load_tokenizer
 from ranking.types import FloatArray, IntArray, InteractionLog
-from training.checkpoint import Standing
+from training.checkpoint import Standing, fingerprint
 from training.encode import encode
-from training.encoders import refuse_leak, start_of_training
+from training.encoders import LEARNED_UNTIL, refuse_later_picks, refuse_leak, start_of_training
 from training.errors import TrainingFault
 from training.handle import RunHandle
-from training.learned import better_than_before, from_parameters, publish_and_measure
+from training.learned import (
+    better_than_before,
+    from_parameters,
+    publish_and_measure,
+    tokens_within,
+)
 from training.losses import sampled_softmax
-from training.snapshot import read_log, take_snapshot
+from training.snapshot import read_log, snapshot_of
 from training.splits import BoolArray, Split, make_split
 from training.text_config import FINETUNING, Finetuning, TextTraining
-from training.text_training import learn, mixed_precision, places_of
+from training.text_training import learn, mixed_precision, places_of, refuse_too_large, thinned
 from training.tuned import best_of, found_by, in_words
 from training.validation import ndcg_of_targets
 from training.words import texts_of
@@ -112,17 +117,11 @@ class TextVectors(nn.Module):
         """(U,) → (U, D) unit length"""
         chosen = [self.tokens[code] for code in codes]
         if self.training and self.word_drop > 0:
-            chosen = [self._thinned(row) for row in chosen]
+            chosen = [thinned(row, self.word_drop) for row in chosen]
         ids, mask = pad(chosen, self.filler)
         with mixed_precision():
             vectors: Tensor = self.model(ids.to(best_device()), mask.to(best_device()))
         return vectors
-
-    def _thinned(self, row: list[int]) -> list[int]:
-        """The tokens without some of the inner ones."""
-        kept = torch.rand(len(row)) >= self.word_drop
-        kept[[0, -1]] = True
-        return [token for token, keep in zip(row, kept.tolist(), strict=True) if keep]
 
 
 class ProjectedVectors(nn.Module):
@@ -249,14 +248,19 @@ def finetune(handle: RunHandle) -> None:
         raise TrainingFault(f"There is no way {way!r} to fine-tune; say {', '.join(FINETUNING)}.")
     wanted, training, told = from_parameters(parameters, Finetuning(), FINETUNING[way])
     catalog = handle.catalog
-    parent = start_of_training(catalog, told.get("encoder", ""))
+    parent = start_of_training(handle, told.get("encoder", ""))
     refuse_leak(parent, told.get("split", "time"))
+    config = config_of(parent)
+    if wanted.way == "full":
+        refuse_too_large(config)
     with handle.part(0.0, 0.05):
         encode(handle, parent)
     items = ItemIndex.load(catalog, parent)
-    log = read_log(take_snapshot(catalog), items, catalog)
-    picks = picks_of(catalog, items, log, make_split(told.get("split", "time"), log, catalog))
-    config = config_of(parent)
+    log = read_log(snapshot_of(handle), items, catalog)
+    split = make_split(told.get("split", "time"), log, catalog)
+    refuse_later_picks(parent, split.moments)
+    picks = picks_of(catalog, items, log, split)
+    wanted = replace(wanted, max_tokens=tokens_within(handle, wanted.max_tokens, config))
     network, standing = fit_texts(handle, items, config, picks, wanted, training)
     if not better_than_before(handle, standing):
         return
@@ -267,6 +271,8 @@ def finetune(handle: RunHandle) -> None:
         "parameters": asdict(wanted) | asdict(training),
         "split": told.get("split", "time"),
     }
+    if split.moments is not None:
+        facts[LEARNED_UNTIL] = split.moments.valid_start  # what stopped it early included
     publish_and_measure(handle, _learned(network, config), config, parent, way, facts, told)
 
 
@@ -276,7 +282,7 @@ def with_tuned(handle: RunHandle) -> dict[str, Any]:
     wanted = str(parameters.pop("tuned", ""))
     if not wanted:
         return parameters
-    (search,) = found_by(handle, wanted, "encoder")
+    (search,) = found_by(handle, wanted, str(parameters.get("split", "time")), "encoder")
     better = [best for best in best_of(search.trials.all()) if best.is_better]
     if not better:
         handle.log("The search found nothing better than the usual settings; these are taken.")
@@ -312,7 +318,12 @@ def fit_texts(
         f"{len(picks[0]):,} picks to learn from, {len(picks[1]):,} to validate on; {wanted.way}: "
         f"{learning:,} weights learn"
     )
-    return network, learn(handle, network, training, task.loss_of, task.quality_of)
+    made_for = fingerprint(
+        *(items.ids, items.text_codes, items.text_vectors, config.model, wanted),
+        *(part for one in picks for part in (one.texts, one.starts, one.asked)),
+    )
+    standing = learn(handle, network, training, task.loss_of, task.quality_of, made_for=made_for)
+    return network, standing
 
 
 @torch.no_grad()

@@ -85,7 +85,8 @@ def with_tuned(handle: RunHandle, limits: Limits) -> Limits:
     wanted = str(handle.parameters.get("tuned", ""))
     if not wanted:
         return limits
-    found = better_settings(found_by(handle, wanted, "ranker", "tower"))
+    split = str(handle.parameters.get("split", "time"))
+    found = better_settings(found_by(handle, wanted, split, "ranker", "tower"))
     if not found:
         handle.log("The search found nothing better than the usual settings; these are taken.")
     for branch, settings in found.items():

@@ -44,7 +44,8 @@ class RankerLimits:
     """How much is tried; what is found works within it."""
 
     rounds: int = GbdtConfig.rounds  # trees
-    network_epochs: int = NetworkTraining.epochs  # 0: trees only
+    # at most; None: as usual, or as a search found; 0: trees only
+    network_epochs: int | None = None
     personal_epochs: int = PersonalTraining.epochs  # 0: no personal model
     # what a search found: settings of trees, and of networks by kind
     trees: Mapping[str, Any] = field(default_factory=dict)
@@ -147,7 +148,7 @@ def compare_rankers(
         return GbdtRanker.fit(examples, None, NAMES, config, handle.seed, watch)
 
     plans: dict[str, Plan] = {"gbdt": grow}
-    for kind in NETWORKS if limits.network_epochs else ():
+    for kind in NETWORKS if limits.network_epochs != 0 else ():
         handle.stage(f"ranker {kind}", 0.78)
         members[kind], plans[kind] = _network(handle, state, kind, train, valid, limits)
     scores = {
@@ -188,7 +189,7 @@ def _network(
     config, vectors = network_config(state, kind, train)
     settings = limits.networks.get(kind, {})
     config = changed(config, settings)
-    training = changed(NetworkTraining(epochs=limits.network_epochs), settings)
+    training = network_training(limits, settings)
     ranker, epochs = fit_network(handle, config, train, valid, NAMES, vectors, training)
     again = replace(training, epochs=max(epochs, 1))
 
@@ -196,6 +197,14 @@ def _network(
         return fit_network(handle, config, examples, None, NAMES, vectors, again)[0]
 
     return ranker, train_again
+
+
+def network_training(limits: RankerLimits, settings: Mapping[str, Any]) -> NetworkTraining:
+    """How a network is trained: as a search found, but for no more epochs than are allowed."""
+    most = limits.network_epochs
+    usual = NetworkTraining() if most is None else NetworkTraining(epochs=most)
+    training = changed(usual, settings)
+    return training if most is None else replace(training, epochs=min(training.epochs, most))
 
 
 def network_config(

@@ -248,9 +248,18 @@ def fit_tower(
     pieces = sequences(log, known, length)  # positions in the trainer's own log
     held = sequences(log, until, length, until & ~known)[:2_000]
     path = handle.folder / f"{name}.checkpoint"
-    standing = trainer.standing = checkpoint.resume(path, trainer.tower, trainer.optimiser)
+    made_for = checkpoint.fingerprint(
+        *(items.ids, items.text_codes, items.text_vectors),
+        *(log.users, log.rows, log.timestamps, log.weights, known, until),
+        *(training, trainer.config, handle.seed),
+    )
+    standing = trainer.standing = checkpoint.resume(
+        path, trainer.tower, trainer.optimiser, made_for
+    )
     if standing.done:
         handle.log(f"Tower: resumed after epoch {standing.done}.")
+    elif path.exists():
+        handle.log(f"Tower: {checkpoint.ANEW}")
     epochs = training.epochs or epochs_for(pieces)
     handle.log(
         f"Tower: {len(pieces):,} sequences, {len(held):,} to validate; at most "
@@ -265,5 +274,5 @@ def fit_tower(
         handle.metric(f"{name}/train_loss", standing.done, train_loss)
         handle.metric(f"{name}/valid_ndcg", standing.done, quality)
         handle.log(f"Tower: epoch {standing.done}: loss {train_loss:.4f}, nDCG {quality:.4f}")
-        checkpoint.save(path, trainer.tower, trainer.optimiser, standing)
+        checkpoint.save(path, trainer.tower, trainer.optimiser, standing, made_for)
     return trainer.finish()

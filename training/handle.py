@@ -88,6 +88,7 @@ class RunHandle:
             run.snapshot_digest = snapshot_digest or run.snapshot_digest
             run.environment |= facts
             run.save(update_fields=["snapshot_digest", "environment"])
+        self.run.snapshot_digest, self.run.environment = run.snapshot_digest, run.environment
 
     def check(self) -> None:
         """Stop here if the run has to stop. Cheap: call it after every batch.

@@ -21,7 +21,7 @@ from training.errors import TrainingFault
 from training.handle import RunHandle
 from training.report import with_interval
 from training.scoring import FoldRequests, text_scorer
-from training.snapshot import read_log, take_snapshot
+from training.snapshot import read_log, snapshot_of
 from training.splits import make_split
 from training.text_config import TextTraining
 
@@ -61,6 +61,13 @@ def _cast(usual: Any, changes: dict[str, Any]) -> dict[str, Any]:
     """Values as the fields' own kinds."""
     kinds = {one.name: type(getattr(usual, one.name)) for one in fields(usual)}
     return {name: kinds[name](value) for name, value in changes.items()}
+
+
+def tokens_within(handle: RunHandle, asked: int, config: EncoderConfig) -> int:
+    """How many tokens of a text are read while training: no more than the encoder can read."""
+    if asked > config.max_tokens:
+        handle.log(f"max_tokens is {config.max_tokens}, the most that the encoder reads.")
+    return min(asked, config.max_tokens)
 
 
 def better_than_before(handle: RunHandle, standing: Standing) -> bool:
@@ -129,6 +136,6 @@ def text_ndcg(
 def text_trial(handle: RunHandle, items: ItemIndex, split_name: str) -> FoldRequests:
     """The requests of the validation fold, over items that no model ranks."""
     catalog = handle.catalog
-    log = read_log(take_snapshot(catalog), items, catalog)
+    log = read_log(snapshot_of(handle), items, catalog)
     fold = make_split(split_name, log, catalog).valid
     return FoldRequests(bare_state(items, catalog), log, fold, handle.seed)

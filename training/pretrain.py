@@ -3,7 +3,8 @@
 Two objectives, summed. Masked language model (Devlin et al. 2019, arXiv:1810.04805): guess hidden
 tokens, so that the catalog's words are known. Contrastive: of all texts in a batch, find the other
 view of the same item; views are its title and the rest of its text, or its text twice under
-different dropout (SimCSE: Gao et al. 2021, arXiv:2104.08821).
+different dropout (SimCSE: Gao et al. 2021, arXiv:2104.08821). An encoder that drops nothing would
+see the same text twice; there, some of its tokens are left out.
 """
 
 from dataclasses import asdict
@@ -20,17 +21,24 @@ from ranking.device import best_device
 from ranking.encoder import config_of, pad
 from ranking.encoder_files import EncoderConfig
 from ranking.text_model import TextModel, folder_of, load_text_model, load_tokenizer
+from training.checkpoint import fingerprint
 from training.encoders import refuse_leak, start_of_training
 from training.errors import TrainingFault
 from training.handle import RunHandle
-from training.learned import better_than_before, from_parameters, publish_and_measure
-from training.text_config import PRETRAINING, Pretraining
-from training.text_training import learn, mixed_precision, places_of
+from training.learned import (
+    better_than_before,
+    from_parameters,
+    publish_and_measure,
+    tokens_within,
+)
+from training.text_config import PRETRAINING, Pretraining, check_objectives
+from training.text_training import learn, mixed_precision, places_of, refuse_too_large, thinned
 
 LEAST_TEXTS = 50
 HELD_OUT, MOST_HELD_OUT = 0.1, 512  # share of the texts, and at most so many
 MASKED = 0.15  # share of the tokens; of these 80 % hidden, 10 % exchanged, 10 % left as they are
 TEMPERATURE = 0.05
+WORD_DROP = 0.1  # of each view's tokens, where the encoder has no dropout
 NOT_ASKED = -100  # a token that nothing is asked of
 
 
@@ -60,11 +68,20 @@ class PretrainingModel(nn.Module):
         text.transformer = words.base_model
         return cls(text, words)
 
+    @torch.no_grad()
+    def is_steady(self, ids: Tensor, mask: Tensor) -> bool:
+        """Whether a text, read twice while training, is read the same: nothing drops out."""
+        self.text.train()
+        return torch.equal(self.text(ids, mask), self.text(ids, mask))
+
     def masked_loss(self, ids: Tensor, mask: Tensor, labels: Tensor) -> Tensor:
         """Cross-entropy of the hidden tokens. ids, mask, labels (B, T) → scalar"""
         assert self.words is not None
         logits = self.words(ids, attention_mask=mask).logits  # (B, T, V)
         asked = labels != NOT_ASKED
+        if not asked.any():  # short texts: chance has hidden nothing
+            nothing: Tensor = logits.sum() * 0.0
+            return nothing
         return cross_entropy(logits[asked].float(), labels[asked])
 
     def contrastive_loss(self, one: tuple[Tensor, Tensor], two: tuple[Tensor, Tensor]) -> Tensor:
@@ -90,6 +107,7 @@ class CatalogText:
         self.hidden = tokenizer.mask_token_id
         self.special = torch.tensor(tokenizer.all_special_ids)
         self.vocabulary = len(tokenizer)
+        self.word_drop = 0.0  # chance of each token of a view to be left out
 
     def __len__(self) -> int:
         return len(self.whole)
@@ -115,6 +133,8 @@ class CatalogText:
                 (part if split else self.whole)[place]
                 for place, split in zip(places, apart, strict=True)
             ]
+            if self.word_drop > 0:
+                chosen = [thinned(row, self.word_drop) for row in chosen]
             ids, mask = pad(chosen, self.filler)
             views.append((ids.to(best_device()), mask.to(best_device())))
         return views
@@ -138,15 +158,17 @@ def pretrain(handle: RunHandle) -> None:
         An unknown parameter, or too little text; says how much there is.
     """
     wanted, training, told = from_parameters(handle.parameters, Pretraining(), PRETRAINING)
-    parent = start_of_training(handle.catalog, told.get("encoder", ""))
+    check_objectives(asdict(wanted))
+    parent = start_of_training(handle, told.get("encoder", ""))
     refuse_leak(parent, told.get("split", "time"))
     config = config_of(parent)
-    texts = CatalogText(_texts(handle), load_tokenizer(config), wanted.max_tokens)
+    refuse_too_large(config)
+    most = tokens_within(handle, wanted.max_tokens, config)
+    words = _texts(handle)
+    texts = CatalogText(words, load_tokenizer(config), most)
     torch.manual_seed(handle.seed)  # a head that the weights come without starts by chance
     network = PretrainingModel.load(config, wanted).to(best_device())
-    if network.words is None or texts.hidden is None:
-        network.words = None
-        handle.log("Without the masked language model: this kind of encoder has no head for it.")
+    _suit(handle, network, texts, wanted)
     order = np.random.default_rng(handle.seed).permutation(len(texts))
     held, known = np.split(order, [min(int(HELD_OUT * len(texts)), MOST_HELD_OUT)])
     handle.log(f"{len(known):,} texts to learn from, {len(held):,} held out")
@@ -166,12 +188,13 @@ def pretrain(handle: RunHandle) -> None:
 
     @torch.no_grad()
     def quality_of() -> float:
-        network.train()  # two views of one text differ by dropout alone
+        network.train()  # two views of one text may differ by dropout alone
         torch.manual_seed(handle.seed)
         batches = np.array_split(held, max(len(held) // training.batch, 1))
         return -float(np.mean([float(loss(places)) for places in batches]))
 
-    standing = learn(handle, network, training, loss_of, quality_of)
+    made_for = fingerprint(parent.digest, wanted, words)
+    standing = learn(handle, network, training, loss_of, quality_of, made_for=made_for)
     if not better_than_before(handle, standing):
         return
     facts = {
@@ -181,6 +204,30 @@ def pretrain(handle: RunHandle) -> None:
         "parameters": asdict(wanted) | asdict(training),
     }
     publish_and_measure(handle, network.text, config, parent, "pre-trained", facts, told)
+
+
+def _suit(
+    handle: RunHandle, network: PretrainingModel, texts: CatalogText, wanted: Pretraining
+) -> None:
+    """Leave out what this kind of encoder cannot do, and say so.
+
+    Raises
+    ------
+    TrainingFault
+        Nothing is left to learn.
+    """
+    if wanted.masked > 0 and (network.words is None or texts.hidden is None):
+        network.words = None
+        handle.log("Without the masked language model: this kind of encoder has no head for it.")
+        if wanted.contrastive <= 0:
+            raise TrainingFault(
+                "This kind of encoder has no head that guesses hidden words, so nothing is "
+                "learned: give contrastive a weight."
+            )
+    ids, mask = pad(texts.whole[:4], texts.filler)
+    if wanted.contrastive > 0 and network.is_steady(ids.to(best_device()), mask.to(best_device())):
+        texts.word_drop = WORD_DROP
+        handle.log(f"It has no dropout, so views lack {WORD_DROP:.0%} of their tokens, drawn.")
 
 
 def _texts(handle: RunHandle) -> list[tuple[str, str, str]]:

@@ -22,8 +22,9 @@ from ranking.errors import RankingFault
 from ranking.item_index import ItemIndex
 from ranking.text_model import folder_of, load_tokenizer
 from ranking.types import FloatArray
+from training.checkpoint import ANEW, fingerprint
 from training.encode import encode
-from training.encoders import choose_encoder, original_of, refuse_leak
+from training.encoders import encoder_of_run, original_of, refuse_leak
 from training.errors import TrainingFault
 from training.handle import RunHandle
 from training.learned import text_trial
@@ -101,7 +102,7 @@ def quantize(handle: RunHandle) -> None:
         raise TrainingFault("What a CPU takes is measured on one: start with RECSITE_DEVICE=cpu.")
     told = {name: str(value) for name, value in handle.parameters.items()}
     split = told.get("split", "time")
-    parent = original_of(choose_encoder(handle.catalog, told.get("encoder", "")))
+    parent = original_of(encoder_of_run(handle, told.get("encoder", "")))
     refuse_leak(parent, split)
     with handle.part(0.0, 0.1):
         encode(handle, parent)
@@ -207,10 +208,13 @@ def _measure_all(handle: RunHandle, parent: EncoderVersion, split: str) -> list[
     except TrainingFault as fault:
         handle.log(f"What each loses cannot be said yet: {fault}")
     config = replace(config_of(parent), owner=handle.catalog.slug)
-    kept = handle.folder / "variants.json"
-    done = {one["name"]: Measured(**one) for one in _read(kept)}
+    kept = handle.folder / "measured.json"
+    made_for = fingerprint(parent.digest, split, items.ids, texts)
+    done = {one["name"]: Measured(**one) for one in _read(kept, made_for)}
     if done:
         handle.log(f"Resumed after {', '.join(done)}.")
+    elif kept.exists():
+        handle.log(ANEW)
     for place, variant in enumerate(VARIANTS):
         handle.check()
         handle.stage(variant.name, 0.1 + 0.75 * place / len(VARIANTS))
@@ -225,13 +229,16 @@ def _measure_all(handle: RunHandle, parent: EncoderVersion, split: str) -> list[
             handle.log(f"Without {variant.name}: {fault}")
             continue
         staging = kept.with_suffix(".new")
-        staging.write_text(json.dumps([asdict(one) for one in done.values()]))
+        found = [asdict(one) for one in done.values()]
+        staging.write_text(json.dumps({"made_for": made_for, "variants": found}))
         staging.rename(kept)
     return list(done.values())
 
 
-def _read(path: Path) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = json.loads(path.read_text()) if path.exists() else []
+def _read(path: Path, made_for: str) -> list[dict[str, Any]]:
+    """What was measured of the same texts and encoder."""
+    told = json.loads(path.read_text()) if path.exists() else {}
+    found: list[dict[str, Any]] = told["variants"] if told.get("made_for") == made_for else []
     return found
 
 

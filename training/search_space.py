@@ -162,7 +162,7 @@ class Search:
     only: str = ""  # one of the branches; '' for all
     split: str = "time"
     trials: int = USUAL_TRIALS  # pruned ones included
-    minutes: int | None = None  # after so many since the run's start no trial begins
+    minutes: int | None = None  # after so many, pauses left out, no trial begins
     workers: int = 1  # processes
     encoder: str = ""  # see choose_encoder
     # limits of each training that is tried; None: as usual

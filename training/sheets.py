@@ -16,7 +16,13 @@ from training.models import Evaluation, TrainingRun
 from training.parameters import Choices, Parameter, Sheet
 from training.refresh import encoder_settings
 from training.search_space import BRANCHES, NUMBERS, SPACES, USUAL_TRIALS, Search, read_search
-from training.text_config import FINETUNING, PRETRAINING, Finetuning, Pretraining
+from training.text_config import (
+    FINETUNING,
+    PRETRAINING,
+    Finetuning,
+    Pretraining,
+    check_objectives,
+)
 
 YES_NO: Choices = (("yes", _("Yes")), ("no", _("No")))
 SPLITS: Choices = (
@@ -109,6 +115,9 @@ TEXT_LIMITS: dict[str, dict[str, Any]] = {  # of fields that both trainings of a
     "every": {"low": 1, "high": 10_000, "is_seldom": True},
     "accumulate": {"low": 1, "high": 256, "is_seldom": True},
     "patience": {"low": 1, "high": 100, "is_seldom": True},
+    "weight_decay": {"low": 0.0, "high": 1.0, "is_seldom": True},
+    "clip": {"low": 0.001, "high": 1_000.0, "is_seldom": True},
+    "warm_up": {"low": 0.0, "high": 1.0, "is_seldom": True},
     "max_tokens": {"low": 8, "high": 512, "is_seldom": True},
 }
 STEPS = ("steps", _("Steps"), _("Of the optimiser, at most; it ends when nothing gets better."))
@@ -125,6 +134,10 @@ ACCUMULATE = (
     _("More is like a larger batch, without its memory."),
 )
 PATIENCE = ("patience", _("Patience"), _("Validations without a better one before it ends."))
+DECAY = ("weight_decay", _("Weight decay"), _("Pulls weights towards 0; 0 = without."))
+CLIP = ("clip", _("Longest gradient"), _("Of a step; a longer one is shortened to it."))
+WARM_UP = ("warm_up", _("Warm-up"), _("Share of the steps in which the learning rate rises."))
+TRAINED = (STEPS, RATE, BATCH, EVERY, ACCUMULATE, PATIENCE, DECAY, CLIP, WARM_UP)  # TextTraining
 TOKENS = ("max_tokens", _("Tokens"), _("Of a text; what is longer is cut off while training."))
 SEED = Parameter(
     "seed",
@@ -282,10 +295,7 @@ SHEETS: dict[str, Sheet] = {
         "manage.py pretrain {catalog}",
         (
             START_FROM,
-            *(
-                _of(PRETRAINING, *words, **TEXT_LIMITS[words[0]])
-                for words in (STEPS, RATE, BATCH, EVERY, ACCUMULATE, PATIENCE)
-            ),
+            *(_of(PRETRAINING, *words, **TEXT_LIMITS[words[0]]) for words in TRAINED),
             _of(
                 Pretraining(),
                 "masked",
@@ -307,6 +317,7 @@ SHEETS: dict[str, Sheet] = {
             _of(Pretraining(), *TOKENS, **TEXT_LIMITS["max_tokens"]),
             SPLIT,
         ),
+        together=check_objectives,
     ),
     TrainingRun.Kind.QUANTIZE: Sheet(
         _(
@@ -391,10 +402,7 @@ SHEETS: dict[str, Sheet] = {
             Parameter("way", _("Way"), _("What of it learns."), str, Finetuning.way, choices=WAYS),
             START_FROM,
             TUNED,
-            *(
-                _by_way(*words, **TEXT_LIMITS[words[0]])
-                for words in (STEPS, RATE, BATCH, EVERY, ACCUMULATE, PATIENCE)
-            ),
+            *(_by_way(*words, **TEXT_LIMITS[words[0]]) for words in TRAINED),
             _of(
                 Finetuning(),
                 "history",
@@ -476,10 +484,7 @@ SHEETS: dict[str, Sheet] = {
                 is_seldom=True,
             ),
             *(_taught(*words) for words in TAUGHT),
-            *(
-                _of(TEACHER, *words, **TEXT_LIMITS[words[0]])
-                for words in (STEPS, RATE, BATCH, EVERY, ACCUMULATE, PATIENCE)
-            ),
+            *(_of(TEACHER, *words, **TEXT_LIMITS[words[0]]) for words in TRAINED),
         ),
     ),
 }

@@ -18,6 +18,7 @@ from ranking.item_index import ItemIndex
 from ranking.rankers.examples import Examples, Rows
 from ranking.text_model import TextModel, load_text_model, load_tokenizer
 from ranking.types import FloatArray, IntArray
+from training.checkpoint import fingerprint
 from training.course import Course, Verdicts
 from training.distill_config import TeacherShape
 from training.encoders import original_of
@@ -198,7 +199,11 @@ def fit_teacher(
         f"by; {learning:,} weights learn"
     )
     if len(task.known):
-        learn(handle, teacher.network, training, task.loss_of, task.quality_of, name)
+        made_for = fingerprint(
+            *(items.ids, items.text_codes, items.text_vectors, shape),
+            *(examples.items, examples.groups, examples.labels, people),
+        )
+        learn(handle, teacher.network, training, task.loss_of, task.quality_of, name, made_for)
     return teacher
 
 
@@ -211,13 +216,18 @@ def cross_encoder_verdicts(
 ) -> Verdicts:
     """A teacher of each group, and what it makes of the heads: its own in depth, a draw of others.
 
-    What is done is kept on disk: a run that was killed goes on behind it.
+    What is done is kept on disk: a run that was killed goes on behind it, where heads, items and
+    settings are still the same.
     """
     drawn = drawn_candidates(course.examples, shape.candidates, handle.seed)
+    made_for = fingerprint(
+        *(items.ids, items.text_codes, items.text_vectors, shape, training, handle.seed),
+        *(course.examples.items, course.examples.groups, course.examples.labels, course.group),
+    )
     found = []
     for group in course.groups:
         name = f"teacher-{group + 1}"
-        path = handle.folder / f"{name}.npy"
+        path = handle.folder / f"{name}-{made_for[:16]}.npy"
         if not path.exists():
             learn = course.learners(group, labelled=True)
             begin, end = (PART[0] + PART[1] * (group + end) / len(course.groups) for end in (0, 1))

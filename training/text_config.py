@@ -3,7 +3,13 @@
 Nothing here imports torch, so that a page or a command can say what is usual at once.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
+
+from django.utils.translation import gettext as _
+
+from training.errors import TrainingFault
 
 
 @dataclass(frozen=True)
@@ -44,6 +50,22 @@ class Finetuning:
     word_drop: float = 0.0  # chance of each token to be left out
     rank: int = 16  # of LoRA
     max_tokens: int = 64  # of a text; more is cut off while training
+
+
+def check_objectives(parameters: Mapping[str, Any]) -> None:
+    """Refuse a pre-training that gives both objectives no weight.
+
+    Raises
+    ------
+    TrainingFault
+        There is nothing to learn then.
+    """
+    usual = Pretraining()
+    weights = (parameters.get(name, getattr(usual, name)) for name in ("masked", "contrastive"))
+    if not any(float(weight) > 0 for weight in weights):
+        raise TrainingFault(
+            _("With masked=0 and contrastive=0 nothing is learned; give one of them a weight.")
+        )
 
 
 PRETRAINING = TextTraining(steps=600, learning_rate=3e-5)

@@ -2,15 +2,20 @@
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ranking.device import best_device, fast_dtype
+from ranking.encoder_files import EncoderConfig, bytes_needed
+from ranking.text_model import folder_of
 from training import checkpoint
+from training.errors import TrainingFault
 from training.handle import RunHandle
 from training.text_config import TextTraining
 from training.validation import refuse_divergence
@@ -23,13 +28,15 @@ def learn(
     loss_of: Callable[[int], Tensor],
     quality_of: Callable[[], float],
     name: str = "text",
+    made_for: str = "",
 ) -> checkpoint.Standing:
     """Train until the quality on held-out data stops rising; the best weights stay in the network.
 
     `loss_of(number)` is the loss of a batch that depends on its number alone, so that a training
     that was killed ends as one that was not; `quality_of()` is higher the better. AdamW (Loshchilov
     & Hutter 2019, arXiv:1711.05101); the learning rate rises, then falls, along a line. `name` is
-    that of its checkpoint and its curves: a run that trains several networks names each.
+    that of its checkpoint and its curves: a run that trains several networks names each. A
+    checkpoint counts only where it was made for the same: `made_for`, a fingerprint of the data.
 
     Raises
     ------
@@ -46,10 +53,13 @@ def learn(
     optimiser = torch.optim.AdamW(
         groups, training.learning_rate, weight_decay=training.weight_decay
     )
-    standing = checkpoint.resume(path, network, optimiser)
+    made_for = checkpoint.fingerprint(made_for, training, handle.seed)
+    standing = checkpoint.resume(path, network, optimiser, made_for)
     if standing.done:
         handle.log(f"{who}Resumed after step {standing.done}.")
     else:
+        if path.exists():
+            handle.log(f"{who}{checkpoint.ANEW}")
         network.eval()
         standing.note(quality_of(), network)
         handle.log(f"{who}Before training: {standing.best:.4f}")
@@ -68,7 +78,7 @@ def learn(
         handle.metric(f"{name}/train_loss", standing.done, loss)
         handle.metric(f"{name}/valid", standing.done, quality)
         handle.log(f"{who}Step {standing.done:,}: loss {loss:.4f}, on held-out data {quality:.4f}")
-        checkpoint.save(path, network, optimiser, standing)
+        checkpoint.save(path, network, optimiser, standing, made_for)
     checkpoint.restore_best(network, standing)
     network.eval()
     return standing
@@ -107,6 +117,35 @@ def _rise_and_fall(number: int, training: TextTraining) -> float:
     if number < rise:
         return (number + 1) / rise
     return (training.steps - number) / max(training.steps - rise, 1)
+
+
+def refuse_too_large(config: EncoderConfig) -> None:
+    """Refuse to train every weight where there is no room for it.
+
+    Raises
+    ------
+    TrainingFault
+        Weights, gradients and the optimiser's two means of them, all in float32, are more than the
+        memory that is free.
+    """
+    needed = 4 * bytes_needed(folder_of(config), torch.float32.itemsize)
+    if best_device().type == "cuda":
+        free = torch.cuda.mem_get_info()[0]
+    else:
+        free = psutil.virtual_memory().available
+    if needed > free:
+        raise TrainingFault(
+            f"To train every weight of {Path(config.model).name} takes {needed / 1e9:.1f} GB and "
+            f"more, and {free / 1e9:.1f} GB are free: fine-tune it with way=lora or "
+            "way=projection, or take a smaller encoder."
+        )
+
+
+def thinned(row: list[int], chance: float) -> list[int]:
+    """Tokens without some of the inner ones, each left out by its chance."""
+    kept = torch.rand(len(row)) >= chance
+    kept[:1], kept[-1:] = True, True
+    return [token for token, keep in zip(row, kept.tolist(), strict=True) if keep]
 
 
 def mixed_precision() -> AbstractContextManager[None]:

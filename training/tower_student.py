@@ -12,6 +12,7 @@ from ranking.item_index import ItemIndex
 from ranking.rankers.examples import Rows
 from ranking.types import FloatArray, IntArray, UserContext
 from ranking.user_tower import UserTower, all_item_vectors, gap_buckets, user_vector
+from training.checkpoint import fingerprint
 from training.handle import RunHandle
 from training.losses import softened
 from training.text_config import TextTraining
@@ -113,7 +114,11 @@ def fit_tower_student(
     student.requires_grad_(True)
     task = TowerTask(student, items, id_rows, taught, training, temperature, handle.seed)
     if task.known:
-        learn(handle, student, training, task.loss_of, task.quality_of, name)
+        made_for = fingerprint(
+            *(items.ids, items.text_codes, items.text_vectors, id_rows, temperature),
+            *(part for one in taught for part in (one.items, one.logits)),
+        )
+        learn(handle, student, training, task.loss_of, task.quality_of, name, made_for)
     return student.eval()
 
 

@@ -24,7 +24,7 @@ from ranking.serving import load_state
 from ranking.state import RankingState
 from ranking.types import InteractionLog
 from training.encode import encode
-from training.encoders import choose_encoder, refuse_leak
+from training.encoders import encoder_of_run, refuse_later_picks, refuse_leak
 from training.errors import TrainingFault
 from training.evaluation import evaluate_state
 from training.fit import Limits, fit_pipeline, with_tuned
@@ -36,11 +36,9 @@ from training.report import by_name, table
 from training.snapshot import Snapshot, read_log, snapshot_of
 from training.splits import Moments, make_split
 
+NUMBERS = ("epochs", "rounds", "network_epochs", "personal_epochs")  # limits
 PARAMETERS = (
-    "epochs",
-    "rounds",
-    "network_epochs",
-    "personal_epochs",
+    *NUMBERS,
     "evaluate_people",
     "promote_if_first",
     "encoder",
@@ -62,7 +60,7 @@ def train(handle: RunHandle) -> Path:
         An unknown parameter, or too little to learn from.
     """
     limits = with_tuned(handle, _limits(handle.parameters))
-    encoder = choose_encoder(handle.catalog, str(handle.parameters.get("encoder", "")))
+    encoder = encoder_of_run(handle, str(handle.parameters.get("encoder", "")))
     refuse_leak(encoder, "time")
     with handle.part(0.0, 0.03):
         encode(handle, encoder)  # vectors for whatever is new
@@ -73,6 +71,7 @@ def train(handle: RunHandle) -> Path:
     split = with_impressions(
         make_split("time", log, handle.catalog), log, read_impressions(snapshot, items)
     )
+    refuse_later_picks(encoder, split.moments)
     handle.log(f"{len(log):,} interactions, {len(items):,} items, {split}")
     state = fit_pipeline(handle, handle.catalog, items, log, split, limits)
     handle.stage("evaluating", 0.85)
@@ -114,14 +113,14 @@ def _limits(parameters: Mapping[str, Any]) -> Limits:
         raise TrainingFault(
             f"A training has no parameter {', '.join(unknown)}; it has {', '.join(PARAMETERS)}."
         )
-    epochs = parameters.get("epochs")
+    numbers = {name: int(parameters[name]) for name in NUMBERS if name in parameters}
     usual = RankerLimits()
     ranker = RankerLimits(
-        int(parameters.get("rounds", usual.rounds)),
-        int(parameters.get("network_epochs", usual.network_epochs)),
-        int(parameters.get("personal_epochs", usual.personal_epochs)),
+        numbers.get("rounds", usual.rounds),
+        numbers.get("network_epochs", usual.network_epochs),
+        numbers.get("personal_epochs", usual.personal_epochs),
     )
-    return Limits(None if epochs is None else int(epochs), ranker)
+    return Limits(numbers.get("epochs"), ranker)
 
 
 def _publish(

@@ -28,7 +28,7 @@ from ranking.state import RankingState
 from ranking.types import FloatArray, IntArray, InteractionLog, UserContext
 from ranking.user_tower import UserTower, all_item_vectors
 from training.cold_start import chance
-from training.encoders import CONFIGURED, choose_encoder, fine_tuned
+from training.encoders import CONFIGURED, encoder_of_run, fine_tuned
 from training.errors import TrainingFault
 from training.evaluation import prepare
 from training.fit import Limits
@@ -71,7 +71,7 @@ def transfer(
         Fewer than two departments, too few people who picked in both halves, or an encoder that
         learned from what they picked.
     """
-    for learned in fine_tuned(choose_encoder(handle.catalog, encoder)):
+    for learned in fine_tuned(encoder_of_run(handle, encoder)):
         raise TrainingFault(
             f"{learned} was fine-tuned on what people picked, those that transfer asks for among "
             f"them. Say --encoder {CONFIGURED}, or one that was only pre-trained."

@@ -13,18 +13,22 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
 from hashlib import sha256
 from pathlib import Path
 
 import optuna
 from django.conf import settings
-from django.utils import timezone
 
 from catalog.models import EncoderVersion
 from ranking.item_index import ItemIndex
 from training.encode import encode
-from training.encoders import CONFIGURED, choose_encoder, refuse_leak
+from training.encoders import (
+    encoder_named,
+    encoder_of_run,
+    refuse_later_picks,
+    refuse_leak,
+    start_of_training,
+)
 from training.errors import RunCancelled, RunInterrupted, TrainingFault
 from training.handle import RunHandle
 from training.impressions import read_impressions, with_impressions
@@ -78,9 +82,9 @@ class Searcher:
     def share(self) -> float:
         """How much of the budget is used, 0 … 1."""
         used = (counted(self.study) - self.before) / self.search.trials
-        if self.search.minutes is not None and self.handle.run.started_at is not None:
-            passed = timezone.now() - self.handle.run.started_at
-            used = max(used, passed / timedelta(minutes=self.search.minutes))
+        if self.search.minutes is not None:
+            row = TrainingRun.objects.get(pk=self.handle.run.pk)  # pauses are known there alone
+            used = max(used, (row.seconds or 0.0) / (60 * self.search.minutes))
         return min(used, 1.0)
 
     def trial(self, trial: optuna.Trial) -> float:
@@ -112,8 +116,10 @@ def tune(handle: RunHandle) -> None:
     """
     search = read_search(handle.parameters)
     known = handle.run.environment
-    start = search.encoder or (CONFIGURED if search.what == "encoder" else "")
-    version = choose_encoder(handle.catalog, known.get("encoder") or start)
+    if search.what == "encoder":
+        version = start_of_training(handle, search.encoder)
+    else:
+        version = encoder_of_run(handle, search.encoder)
     refuse_leak(version, search.split)
     with handle.part(0.0, 0.05):
         encode(handle, version)
@@ -122,8 +128,7 @@ def tune(handle: RunHandle) -> None:
         objective = _objective(handle, search, version, snapshot)
     study = _study(handle, search, version, snapshot)
     before = int(known.get(BEFORE) or counted(study))
-    encoder = version.digest if version.is_learned else CONFIGURED
-    handle.record(encoder=encoder, **{STUDY: study.study_name, BEFORE: str(before)})
+    handle.record(encoder=version.digest, **{STUDY: study.study_name, BEFORE: str(before)})
     handle.log(f"Study {study.study_name}: {before} trials before this run.")
     copies = TrialCopies(handle, study)
     with _helpers(handle, search.workers - 1) as helpers:
@@ -160,7 +165,7 @@ def help_run(run: TrainingRun, say: Callable[[str], None]) -> int:
         raise TrainingFault("The search still prepares its trials; join it once it has begun.")
     handle = HelperHandle(run, say)
     search = read_search(run.parameters)
-    version = choose_encoder(run.catalog, facts["encoder"])
+    version = encoder_named(facts["encoder"])
     snapshot = open_snapshot(run.snapshot_digest)
     objective = _objective(handle, search, version, snapshot)
     study = _study(handle, search, version, snapshot)
@@ -176,6 +181,7 @@ def _objective(
     items = ItemIndex.load(handle.catalog, version)
     whole = read_log(snapshot, items, handle.catalog)
     split = make_split(search.split, whole, handle.catalog)
+    refuse_later_picks(version, split.moments)
     split = with_impressions(split, whole, read_impressions(snapshot, items))
     log, split = without_test(whole, split)
     handle.log(f"{len(log):,} interactions without the test's, {len(items):,} items, {split}")
@@ -254,10 +260,19 @@ def _say_what_was_found(handle: RunHandle, search: Search) -> None:
             handle.log(f"{name}: nDCG@10 {best.usual:.4f} → {value:.4f} with {told}")
         else:
             handle.log(f"{name}: nothing better than the usual settings, {best.usual:.4f}.")
-    if better:
+    handle.log(_use(handle, search) if better else "The usual settings stay.")
+
+
+def _use(handle: RunHandle, search: Search) -> str:
+    """What takes the settings: something of the same split."""
+    slug, run = handle.catalog.slug, handle.run.pk
+    told = f"{slug} --param tuned={run}"
+    if search.split == Search.split:
         command = "finetune" if search.what == "encoder" else "train"
-        handle.log(
-            f"Use it: manage.py {command} {handle.catalog.slug} --param tuned={handle.run.pk}"
-        )
-    else:
-        handle.log("The usual settings stay.")
+        return f"Use it: manage.py {command} {told}"
+    if search.what == "encoder":
+        return f"Use it: manage.py finetune {told} --param split={search.split}"
+    return (
+        f"Models are trained by time; measure it: manage.py evaluate {slug} --split {search.split} "
+        f"--tuned {run}"
+    )

@@ -5,11 +5,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, TypeVar
 
+from django.db.models import Q
+
 from catalog.models import Catalog
 from training.errors import TrainingFault
 from training.handle import RunHandle
 from training.models import RunState, TrainingRun, TuningTrial
-from training.search_space import BRANCHES, SPACES
+from training.search_space import BRANCHES, SPACES, Search
 
 LATEST = "latest"  # the last search that succeeded
 Config = TypeVar("Config")
@@ -71,8 +73,10 @@ def in_words(settings: Mapping[str, Any]) -> str:
     )
 
 
-def searches(catalog: Catalog, wanted: str, *what: str) -> list[TrainingRun]:
+def searches(catalog: Catalog, wanted: str, split: str, *what: str) -> list[TrainingRun]:
     """The searches that are meant: LATEST of each of these spaces, or a run's id.
+
+    Only of the same split: one of another has chosen by picks that this one's test asks for.
 
     Raises
     ------
@@ -80,22 +84,37 @@ def searches(catalog: Catalog, wanted: str, *what: str) -> list[TrainingRun]:
         There is none; says how to make one.
     """
     runs = TrainingRun.objects.filter(catalog=catalog, kind=TrainingRun.Kind.TUNE)
+    same = Q(parameters__split=split)
+    if split == Search.split:
+        same |= Q(parameters__split__isnull=True)
     spaces = {name: [branch.name for branch in SPACES[name].branches] for name in what}
     if wanted == LATEST:
-        done = runs.filter(state=RunState.SUCCEEDED).order_by("-ended_at", "-created_at")
+        done = runs.filter(same, state=RunState.SUCCEEDED).order_by("-ended_at", "-created_at")
         newest = [done.filter(trials__branch__in=names).first() for names in spaces.values()]
         found = [run for run in newest if run is not None]
     else:
         names = [name for known in spaces.values() for name in known]
         pk = _as_uuid(wanted)
         found = list(runs.filter(pk=pk, trials__branch__in=names).distinct()) if pk else []
+        for run in found:
+            _refuse_other_split(run, split)
     if not found:
         raise TrainingFault(
-            f"{catalog.slug} has no search {wanted!r} for settings of {' or '.join(what)}; begin "
-            f"one with manage.py tune {catalog.slug} --param what={what[0]}, or train without "
-            "tuned."
+            f"{catalog.slug} has no search {wanted!r} for settings of {' or '.join(what)} on the "
+            f"split {split}; begin one with manage.py tune {catalog.slug} --param what={what[0]} "
+            f"--param split={split}, or train without tuned."
         )
     return found
+
+
+def _refuse_other_split(run: TrainingRun, split: str) -> None:
+    known = run.parameters.get("split", Search.split)
+    if known != split:
+        raise TrainingFault(
+            f"The search {run.pk} chose by the split {known}, so by picks that the test of the "
+            f"split {split} may ask for. Search with manage.py tune {run.catalog.slug} --param "
+            f"split={split}."
+        )
 
 
 def _as_uuid(text: str) -> uuid.UUID | None:
@@ -115,11 +134,11 @@ def better_settings(runs: Iterable[TrainingRun]) -> dict[str, Settings]:
     }
 
 
-def found_by(handle: RunHandle, wanted: str, *what: str) -> list[TrainingRun]:
+def found_by(handle: RunHandle, wanted: str, split: str, *what: str) -> list[TrainingRun]:
     """The searches that a run asks for (see `searches`): those it began with if it is resumed."""
     known = handle.run.environment.get("tuned", "")
     names = known.split(", ") if known else [wanted]
-    runs = [run for name in names for run in searches(handle.catalog, name, *what)]
+    runs = [run for name in names for run in searches(handle.catalog, name, split, *what)]
     handle.record(tuned=", ".join(str(run.pk) for run in runs))
     return runs
 

@@ -96,7 +96,7 @@ def test_what_cannot_be_loaded_is_refused(folder: Path) -> None:
             Encoder(EncoderConfig(str(folder), max_tokens=most))
         assert "\n" not in str(told.value)
 
-    refused("reads 130 tokens at most; set ENCODER_MAX_TOKENS to 130", most=131)
+    refused("reads 130 tokens at most: set ENCODER_MAX_TOKENS, or --max-tokens, to 130", most=131)
     edit(folder, auto_map={"AutoModel": "code.Model"})
     refused("brings code of its own")
     edit(folder, auto_map=None)

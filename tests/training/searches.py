@@ -12,10 +12,15 @@ def a_search(
     catalog: Catalog,
     *trials: tuple[str, dict[str, Any], float, bool],
     state: str = "succeeded",
+    split: str = "",
 ) -> TrainingRun:
     """A search with (branch, settings, value, usual) of its trials, all of them complete."""
     run = TrainingRun.objects.create(
-        catalog=catalog, kind=TrainingRun.Kind.TUNE, state=state, ended_at=timezone.now()
+        catalog=catalog,
+        kind=TrainingRun.Kind.TUNE,
+        state=state,
+        ended_at=timezone.now(),
+        parameters={"split": split} if split else {},
     )
     for number, (branch, settings, value, usual) in enumerate(trials):
         TuningTrial.objects.create(

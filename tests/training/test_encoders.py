@@ -1,12 +1,15 @@
 """Encoders that a catalog learns: from its text, from its feedback; served, refused, forgotten."""
 
+import uuid
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from django.utils import timezone
 
-from catalog.models import Catalog, EncoderVersion, Item, ItemVector
+from catalog.events import Event, log_interactions
+from catalog.models import Catalog, EncoderVersion, Interaction, Item, ItemVector
 from ranking import serving
 from ranking.encoder import load_encoder, query_vector
 from ranking.encoder_store import encoder_folder
@@ -48,6 +51,15 @@ def carried_out(catalog: Catalog, kind: str, work: Work, **parameters: Any) -> T
 
 def made(run: TrainingRun) -> EncoderVersion:
     return EncoderVersion.objects.get(digest=run.environment["encoder"])
+
+
+def more_happens(catalog: Catalog) -> None:
+    """Half the people come again."""
+    moment, pear = timezone.now(), catalog.items.get(external_id="pear").pk
+    logged = Interaction.objects.filter(catalog=catalog).order_by("user")
+    people = logged.values_list("user", flat=True).distinct()
+    visits = [Event(user, pear, "purchase", moment, 1.0, uuid.uuid4()) for user in people[:15]]
+    assert log_interactions(catalog, visits).accepted == 15
 
 
 @pytest.fixture
@@ -94,6 +106,7 @@ def test_a_killed_run_ends_with_the_same_weights(
     assert not whole.parent.is_learned
     assert ItemVector.objects.filter(encoder=whole).count() == catalog.items.count()
     assert {"text_ndcg@10", "gain", "parameters", "seed"} <= set(whole.metrics)
+    assert ("learned_until" in whole.metrics) == (kind == Kind.FINETUNE)
     before, after = (load_encoder(one).encode_query("Article 3") for one in (whole.parent, whole))
     assert 0.5 < before @ after < 0.99999  # it has learned, and not forgotten all
 
@@ -110,6 +123,7 @@ def test_a_killed_run_ends_with_the_same_weights(
             work(handle)
     assert (handle.folder / "text.checkpoint").exists()
     whole.delete()
+    more_happens(catalog)  # the run goes on with what it began with
     with RunHandle(run, lease) as handle:
         work(handle)
     run.refresh_from_db()

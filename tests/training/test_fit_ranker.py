@@ -7,7 +7,8 @@ import numpy as np
 from ranking.rankers.examples import HISTORY, Examples, Rows
 from ranking.types import DAY, FloatArray
 from tests.ranking.worlds import NOW, item_index, log_of, state
-from training.fit_ranker import NAMES, best_prior
+from training.fit_network import NetworkTraining
+from training.fit_ranker import NAMES, RankerLimits, best_prior, network_training
 from training.splits import Moments
 
 MOMENTS = Moments(NOW - 40 * DAY, NOW - 30 * DAY, NOW - 20 * DAY, NOW - 10 * DAY, NOW)
@@ -47,3 +48,12 @@ def test_trees_start_from_the_best_source_that_they_may_see() -> None:
     assert best_prior(new_things, valid, ("markov_",)).feature == "popular_score"
     assert best_prior(groceries, valid).feature == "item_long"
     assert best_prior(groceries, valid, ("item_",)).feature == "markov_score"
+
+
+def test_what_a_search_found_stays_within_the_epochs_that_are_allowed() -> None:
+    found = {"epochs": 9, "learning_rate": 0.01}
+    assert network_training(RankerLimits(), found).epochs == 9
+    assert network_training(RankerLimits(network_epochs=2), found).epochs == 2
+    assert network_training(RankerLimits(network_epochs=20), found).epochs == 9
+    assert network_training(RankerLimits(network_epochs=20), {}).epochs == 20
+    assert network_training(RankerLimits(), {}) == NetworkTraining()

@@ -1,5 +1,6 @@
 """The tower's training: what it reads, and that it reads no further."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
@@ -32,6 +33,17 @@ class Silent:
     def metric(self, name: str, step: int, value: float) -> None: ...
 
 
+class Telling(Silent):
+    """One that keeps what is said."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.said: list[str] = []
+
+    def log(self, text: str) -> None:
+        self.said.append(text)
+
+
 def days_of_five(step_after_validation: int = 1) -> InteractionLog:
     """Five people, one pick a day for ten days; the last two days can be made different."""
     return log_of(
@@ -53,6 +65,24 @@ def trained(log: InteractionLog, folder: Path) -> UserTower:
     handle = cast(RunHandle, Silent(folder))
     training = TowerTraining(epochs=2, batch=2)
     return fit_tower(handle, item_index(), log, *masks(log), training)
+
+
+def test_a_checkpoint_of_other_items_or_settings_is_not_gone_on_from(tmp_path: Path) -> None:
+    telling = Telling(tmp_path)
+    handle, said = cast(RunHandle, telling), telling.said
+    log, training = days_of_five(), TowerTraining(epochs=2, batch=2)
+    items = item_index()
+    first = fit_tower(handle, items, log, *masks(log), training)
+    again = fit_tower(handle, items, log, *masks(log), training)
+    assert "Tower: resumed after epoch 2." in said
+    assert torch.equal(first.ids.weight, again.ids.weight)
+    said.clear()
+    fit_tower(handle, items, log, *masks(log), replace(training, learning_rate=1e-4))
+    assert any("Begun anew" in line for line in said)
+    more = item_index(13)
+    said.clear()
+    assert fit_tower(handle, more, log, *masks(log), training).config.item_count == 13
+    assert any("Begun anew" in line for line in said)
 
 
 def test_a_piece_is_one_persons_and_ends_in_time() -> None:

@@ -1,5 +1,6 @@
 """Encoders made smaller: measured, resumed, chosen on a CPU, kept with their original."""
 
+import uuid
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -8,10 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from django.utils import timezone
 
+from catalog.events import Event, log_interactions
 from catalog.models import Catalog, EncoderVersion, ItemVector
+from catalog.people import users_by_external_id
 from ranking import encoder as encoders_here
-from ranking.encoder import Encoder, load_encoder
+from ranking.encoder import Encoder, load_encoder, set_encoder
 from ranking.encoder_files import ONNX, EncoderConfig
 from ranking.encoder_store import encoder_folder
 from ranking.errors import RankingFault
@@ -20,18 +24,23 @@ from ranking.text_model import load_text_model
 from tests.ranking.tiny_models import KINDS, tiny_model
 from training.encoders import (
     choose_encoder,
+    encoder_of_run,
     original_of,
+    refuse_later_picks,
     refuse_leak,
     served_encoder,
-    start_of_training,
 )
 from training.errors import RunInterrupted, TrainingFault
+from training.evaluation import bundle_of_run
 from training.handle import RunHandle
 from training.kinds import train_and_register
 from training.models import TrainingRun
+from training.pretrain import pretrain
 from training.quantize import Measured, fastest, quantize, table, unsure
 from training.registry import QUANTISED, prune_encoders
 from training.runs import create_claimed
+from training.splits import Moments
+from training.tune import tune
 from training.variants import VARIANTS, NotExportable, keep_layers, make
 
 pytestmark = [
@@ -84,6 +93,7 @@ def test_a_killed_run_measures_the_rest_and_ends_with_the_same_encoder(
     assert sorted(path.name for path in encoder_folder(whole.digest).iterdir())[0] == "config.json"
     assert not (encoder_folder(whole.digest) / "model.safetensors").exists()
 
+    whole.delete()
     run, lease = create_claimed(catalog, TrainingRun.Kind.QUANTIZE, "test", {})
 
     def killed(handle: RunHandle) -> None:
@@ -94,13 +104,38 @@ def test_a_killed_run_measures_the_rest_and_ends_with_the_same_encoder(
         patched.setattr(RunHandle, "check", killed)
         with pytest.raises(RunInterrupted), RunHandle(run, lease) as handle:
             quantize(handle)
-    whole.delete()
+    person = users_by_external_id(["latecomer"])["latecomer"]
+    pear = catalog.items.get(external_id="pear").pk
+    event = Event(person, pear, "purchase", timezone.now(), 1.0, uuid.uuid4())
+    assert log_interactions(catalog, [event]).accepted == 1  # the requests of before stay
     with RunHandle(run, lease) as handle:
         quantize(handle)
     run.refresh_from_db()
     told = "Resumed after fp32, bf16, int8, int8 2/3 layers."
     assert run.log_lines.filter(text=told).exists()
     assert run.environment["encoder"] == whole.digest  # bit for bit
+
+
+@pytest.mark.usefixtures("tiny")
+def test_a_resumed_run_reads_by_what_it_began_with(catalog: Catalog, tmp_path: Path) -> None:
+    run, lease = create_claimed(catalog, TrainingRun.Kind.TRAIN, "test", {})
+    run.catalog.live_bundle = "one"
+    with RunHandle(run, lease) as handle:
+        first = encoder_of_run(handle)
+        assert bundle_of_run(handle) == "one"
+    set_encoder(catalog, {"model": str(tiny_model("mpnet", tmp_path / "other"))})
+    catalog.live_bundle = "two"
+    other = choose_encoder(catalog, "configured")
+    assert other != first
+    again = TrainingRun.objects.get(pk=run.pk)
+    again.catalog = catalog
+    with RunHandle(again, lease) as handle:
+        assert encoder_of_run(handle) == first
+        assert encoder_of_run(handle, "configured") == other  # asked for in this attempt
+        assert bundle_of_run(handle) == "one"
+        first.delete()
+        with pytest.raises(TrainingFault, match="of this run is gone: start a new run"):
+            encoder_of_run(handle)
 
 
 @pytest.mark.usefixtures("tiny", "int8_wins")
@@ -117,8 +152,12 @@ def test_it_is_the_next_trainings_on_a_cpu_and_the_original_elsewhere(
     with monkeypatch.context() as patched:
         patched.setattr("training.encoders.best_device", lambda: torch.device("cuda"))
         assert choose_encoder(catalog) == original
-    with pytest.raises(TrainingFault, match=r"cannot learn: start from .* \(encoder=configured\)"):
-        start_of_training(catalog, small.digest)
+    cannot = r"cannot learn: start from .* \(encoder=configured\)"
+    for kind, work in ((TrainingRun.Kind.PRETRAIN, pretrain), (TrainingRun.Kind.TUNE, tune)):
+        told = {"encoder": small.digest} | ({"what": "encoder"} if work is tune else {})
+        run, lease = create_claimed(catalog, kind, "test", told)
+        with RunHandle(run, lease) as handle, pytest.raises(TrainingFault, match=cannot):
+            work(handle)
     run, lease = create_claimed(catalog, TrainingRun.Kind.TRAIN, "test", {"epochs": 1, "rounds": 3})
     with RunHandle(run, lease) as handle:
         train_and_register(handle)
@@ -181,6 +220,15 @@ def test_what_an_original_knows_its_quantised_form_knows_and_both_are_kept(
     refuse_leak(small, "time")
     assert prune_encoders(catalog) == [alone.digest, older.digest]
     assert set(catalog.encoders.all()) == {tuned, small, newest}
+
+
+def test_who_has_learned_later_than_a_test_begins_is_refused() -> None:
+    learned = EncoderVersion(name="t", digest="t", way="lora", metrics={"learned_until": 30.0})
+    small = EncoderVersion(name="s", digest="s", way="int8", parent=learned)
+    refuse_later_picks(small, Moments(0.0, 10.0, 20.0, 30.0, 40.0))
+    refuse_later_picks(small, None)
+    with pytest.raises(TrainingFault, match="until 1 Jan 1970 00:00, and the test begins at"):
+        refuse_later_picks(small, Moments(0.0, 10.0, 20.0, 25.0, 40.0))
 
 
 def test_the_fastest_that_stays_close_wins() -> None:

@@ -61,6 +61,16 @@ class TestSheets:
         line = SHEETS[TrainingRun.Kind.TRAIN].line(shop, {"promote_if_first": False, "epochs": 3})
         assert line == "manage.py train shop --param promote_if_first=false --param epochs=3"
 
+    @pytest.mark.parametrize("kind", ["pretrain", "finetune", "distill"])
+    def test_all_of_a_text_training_can_be_told(self, kind: str) -> None:
+        assert set(asdict(TEACHER)) <= {one.name for one in SHEETS[kind].parameters}
+
+    def test_two_objectives_without_weight_are_refused(self, shop: Catalog) -> None:
+        sheet = SHEETS["pretrain"]
+        found = checked(sheet, shop, {"masked": 0, "contrastive": 0})
+        assert "give one of them a weight" in found.faults[TOGETHER]
+        assert not checked(sheet, shop, {"masked": 0}).faults
+
 
 class TestRead:
     @pytest.mark.parametrize(

@@ -1,10 +1,12 @@
 """The search for better settings: budget, processes, its end, and what trainings make of it."""
 
 import time
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import optuna
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection
@@ -21,6 +23,8 @@ from training.handle import RunHandle
 from training.kinds import train_and_register
 from training.models import ModelVersion, TrainingRun
 from training.runs import create_claimed
+from training.search_space import Search
+from training.trial import HelperHandle
 from training.tune import tune
 from training.tuned import LATEST, best_of, searches
 
@@ -140,6 +144,18 @@ class TestSearch:
         assert 6 <= done.count() <= 7  # both may begin the last one in the same moment
         assert 0 < len(made) < done.count()  # the rest is the other process's
 
+    def test_its_minutes_are_those_that_it_worked(self, catalog: Catalog) -> None:
+        run, _ = create_claimed(catalog, Kind.TUNE, "test", {})
+        search = Search(trials=100, minutes=10)
+        study = optuna.create_study()
+        handle = HelperHandle(run, print)
+        searcher = tuning.Searcher(handle, search, study, lambda *_: 0.0, 0, handle.check)
+        two_hours, now = timedelta(hours=2), timezone.now()
+        TrainingRun.objects.filter(pk=run.pk).update(started_at=now - two_hours)
+        assert not searcher.has_budget()
+        TrainingRun.objects.filter(pk=run.pk).update(idle=two_hours - timedelta(minutes=5))
+        assert searcher.share() == pytest.approx(0.5, abs=0.02)
+
     @pytest.mark.parametrize(
         ("parameters", "branches"),
         [
@@ -221,13 +237,28 @@ class TestUse:
             carried_out(catalog, finetune, Kind.FINETUNE, way="full", **chosen)
 
 
+def test_a_search_on_another_split_is_not_taken(catalog: Catalog) -> None:
+    found = [("projection", {"history": 3}, 0.3, False)]
+    own = a_search(catalog, *found)
+    other = a_search(catalog, *found, split="leave-last-2")
+    assert searches(catalog, LATEST, "time", "encoder") == [own]
+    assert searches(catalog, LATEST, "leave-last-2", "encoder") == [other]
+    assert searches(catalog, str(other.pk), "leave-last-2", "encoder") == [other]
+    with pytest.raises(TrainingFault, match="chose by the split leave-last-2"):
+        searches(catalog, str(other.pk), "time", "encoder")
+    with pytest.raises(TrainingFault, match="on the split leave-last-3; begin one with"):
+        searches(catalog, LATEST, "leave-last-3", "encoder")
+    with pytest.raises(TrainingFault, match="chose by the split leave-last-2"):
+        carried_out(catalog, finetune, Kind.FINETUNE, tuned=str(other.pk))
+
+
 def test_what_is_not_there_is_said(catalog: Catalog) -> None:
     for wanted in (LATEST, "nonsense", "9fc5c0c5-838c-4a77-ab0f-1a1bdf7e5534"):
         with pytest.raises(TrainingFault, match=r"has no search .* manage.py tune stall"):
-            searches(catalog, wanted, "ranker", "tower")
+            searches(catalog, wanted, "time", "ranker", "tower")
     tower = a_search(catalog, ("tower", {"width": 64}, 0.3, True))
     with pytest.raises(TrainingFault, match="for settings of encoder"):
-        searches(catalog, str(tower.pk), "encoder")
+        searches(catalog, str(tower.pk), "time", "encoder")
     with pytest.raises(CommandError, match="is no search that goes on"):
         call_command("tune", "stall", "--join", str(tower.pk))
     with pytest.raises(CommandError, match="There is no run"):

@@ -13,7 +13,8 @@ from ranking.errors import RankingFault
 class Command(BaseCommand):
     help = (
         "Give a catalog an encoder of its own; without --encoder, that of the settings. It is "
-        "loaded once, to be sure. The next training uses it."
+        "loaded once, to be sure. A training uses it with --param encoder=configured; without "
+        "that, one goes on with the learned encoder of the live model, where that has one."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -30,4 +31,7 @@ class Command(BaseCommand):
         except RankingFault as fault:
             raise CommandError(str(fault)) from None
         named = told.get("model", "the one of the settings")
-        self.stdout.write(f"{catalog.slug}: encoder {named}; next: manage.py train {catalog.slug}")
+        self.stdout.write(
+            f"{catalog.slug}: encoder {named}; next: manage.py train {catalog.slug} --param "
+            "encoder=configured"
+        )
