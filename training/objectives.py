@@ -56,7 +56,12 @@ def objective_of(
 
     Settings under which a training diverges are worth 0.
     """
-    measure = _objective_of(handle, search, version, items, log, split)
+    if search.what == "ranker":
+        measure = _ranker_objective(handle, search, items, log, split)
+    elif search.what == "tower":
+        measure = _tower_objective(handle, search, items, log, split)
+    else:
+        measure = _encoder_objective(handle, search, version, items, log, split)
 
     def worth(trial: RunHandle, branch: str, settings: Settings) -> float:
         try:
@@ -65,21 +70,6 @@ def objective_of(
             return 0.0
 
     return worth
-
-
-def _objective_of(
-    handle: RunHandle,
-    search: Search,
-    version: EncoderVersion,
-    items: ItemIndex,
-    log: InteractionLog,
-    split: Split,
-) -> Objective:
-    if search.what == "ranker":
-        return _ranker_objective(handle, search, items, log, split)
-    if search.what == "tower":
-        return _tower_objective(handle, search, items, log, split)
-    return _encoder_objective(handle, search, version, items, log, split)
 
 
 def usual_settings(search: Search) -> Usual:
