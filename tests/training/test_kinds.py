@@ -52,9 +52,12 @@ def test_a_schedule_promotes_only_where_the_catalog_allows(
 ) -> None:
     schedule = schedules.save_schedule(catalog, "train", "timetable", {"hour": 2})
     promoted: list[str] = []
-    monkeypatch.setattr(
-        schedules, "promote", lambda version, by, reason: promoted.append(version.bundle_id)
-    )
+
+    def promote(version: ModelVersion, by: None, reason: str, *, all_green: bool) -> None:
+        assert all_green
+        promoted.append(version.bundle_id)
+
+    monkeypatch.setattr(schedules, "promote", promote)
     assert trained(catalog, schedule)[-1].startswith("It waits for a person")
     schedules.allow_promotion(catalog, True)
     ModelVersion.objects.all().delete()

@@ -108,7 +108,7 @@ def test_an_encoder_that_learned_from_picks_is_refused(monkeypatch: pytest.Monke
     tuned = EncoderVersion.objects.create(
         name="tuned", digest="f" * 64, dimensions=384, catalog=catalog, way="lora"
     )
-    monkeypatch.setattr(module, "choose_encoder", lambda catalog, wanted: tuned)
+    monkeypatch.setattr(module, "encoder_of_run", lambda handle, wanted: tuned)
     run, lease = create_claimed(catalog, TrainingRun.Kind.EVALUATE, "test", {})
     with pytest.raises(TrainingFault, match="Say --encoder configured"):
         transfer(RunHandle(run, lease), "time")
