@@ -3,8 +3,8 @@
 (() => {
   const TOAST_SECONDS = 7;
 
-  // Menus (<details class="menu-pop">): Escape and a click elsewhere close them.
-  const openMenus = () => document.querySelectorAll("details.menu-pop[open]");
+  // Menus and questions (<details class="menu-pop">, "ask"): Escape and a click elsewhere close them.
+  const openMenus = () => document.querySelectorAll("details:is(.menu-pop, .ask)[open]");
   document.addEventListener("click", (event) => {
     for (const menu of openMenus()) if (!menu.contains(event.target)) menu.open = false;
   });

@@ -99,8 +99,10 @@ class TrainingRunQuerySet(models.QuerySet["TrainingRun"]):
         return list(unnested.values_list("tag", flat=True).distinct())
 
     def newest_of_each_kind(self) -> "TrainingRunQuerySet":
-        """The last run of each kind in each catalog."""
-        return self.order_by("catalog", "kind", "-created_at").distinct("catalog", "kind")
+        """The last run of each kind in each catalog; rather one that is not over than a later one."""
+        over = models.Q(state__in=(RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELLED))
+        order = ("catalog", "kind", "is_done", "-created_at")
+        return self.annotate(is_done=over).order_by(*order).distinct("catalog", "kind")
 
 
 class TrainingRun(models.Model):

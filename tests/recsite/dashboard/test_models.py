@@ -135,7 +135,7 @@ class TestEncoders:
             },
         )
         page = staff.get(reverse("dashboard:catalog-models", args=["shop"])).content.decode()
-        for said in ("1.70", "0.40 %", "chosen", "22.9", "split time"):
+        for said in ("1.70", "0.40 %", "chosen", "22.9", "the split: by time"):
             assert said in page
         assert '<option value="a1b2c3d4' not in page  # nothing starts from it
 
