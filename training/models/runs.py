@@ -99,7 +99,7 @@ class TrainingRunQuerySet(models.QuerySet["TrainingRun"]):
         return list(unnested.values_list("tag", flat=True).distinct())
 
     def newest_of_each_kind(self) -> "TrainingRunQuerySet":
-        """The last run of each kind in each catalog; rather one that is not over than a later one."""
+        """The last run of each kind in each catalog; one that is not over before a later one."""
         over = models.Q(state__in=(RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELLED))
         order = ("catalog", "kind", "is_done", "-created_at")
         return self.annotate(is_done=over).order_by(*order).distinct("catalog", "kind")

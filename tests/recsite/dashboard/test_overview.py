@@ -49,6 +49,14 @@ class TestOverview:
         assert "1 item of Larder without a vector." in text
         assert "Larder has no model yet" in text
 
+    def test_a_run_that_goes_on_counts_before_a_later_one_that_is_over(self, shop: Catalog) -> None:
+        queued, cancelled = (
+            TrainingRun.objects.create(catalog=shop, kind="train", state=state, seed=1)
+            for state in ("queued", "cancelled")
+        )
+        assert cancelled.created_at > queued.created_at
+        assert list(TrainingRun.objects.newest_of_each_kind()) == [queued]
+
     def test_without_a_broker_it_says_what_waits(
         self, staff: Client, shop: Catalog, monkeypatch: pytest.MonkeyPatch
     ) -> None:
