@@ -205,6 +205,7 @@ def search(request: SiteRequest) -> HttpResponse:
         "cards": found.cards[(page - 1) * FOUND_PAGE :],
         "number": page,
         "has_next": page < last and found.total > page * FOUND_PAGE,
+        "is_being_read": not found.cards and catalog.items.filter(vectors=None).exists(),
     }
     return shop_page(request, "shop/search.html", catalog, context)
 

@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 from django.test import Client
 from django.urls import reverse
+from pgvector import HalfVector
 
-from catalog.models import Catalog, Item, User
+from catalog.models import Catalog, EncoderVersion, Item, ItemVector, User
 from recsite.aisles import aisles_of
 from tests.recsite.ranking_stub import RankingStub
 from tests.recsite.shop.visits import buy, titles
@@ -137,7 +138,16 @@ def test_search_without_words_and_without_a_find(
 ) -> None:
     assert "What are you looking for?" in client.get(reverse("shop:search")).content.decode()
     assert ranking.queries == []
-    assert "Nothing found" in client.get(reverse("shop:search"), {"q": "zzz"}).content.decode()
+    page = client.get(reverse("shop:search"), {"q": "zzz"}).content.decode()
+    assert "Nothing found yet" in page  # no item has a vector
+    version = EncoderVersion.objects.create(name="e", digest="e" * 64, dimensions=2)
+    ItemVector.objects.bulk_create(
+        ItemVector(item=item, encoder=version, text_digest="", vector=HalfVector([1, 0]))
+        for item in Item.objects.all()
+    )
+    page = client.get(reverse("shop:search"), {"q": "zzz"}).content.decode()
+    assert "Nothing found" in page
+    assert "Nothing found yet" not in page
 
 
 @pytest.mark.parametrize(
