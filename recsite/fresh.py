@@ -7,11 +7,23 @@ from contextlib import AbstractContextManager
 from threading import Lock, Thread
 from typing import Generic, TypeVar
 
-from django.db import connection
+from django.db import DatabaseError, connection
 
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
+
+
+def in_a_thread(work: Callable[[], None]) -> None:
+    """Start work that goes on beside the request, and let go of its connection afterwards."""
+
+    def and_close() -> None:
+        try:
+            work()
+        finally:
+            connection.close()
+
+    Thread(target=and_close, daemon=True).start()
 
 
 class Fresh(Generic[T]):
@@ -62,14 +74,7 @@ class Fresh(Generic[T]):
 
     def begin(self, work: Callable[[], None]) -> None:
         """Start it in a thread; tests put something else in this place."""
-
-        def and_close() -> None:
-            try:
-                work()
-            finally:
-                connection.close()
-
-        Thread(target=and_close, daemon=True).start()
+        in_a_thread(work)
 
     def _renew(self) -> None:
         """Begin a look beside, unless one goes on."""
@@ -87,7 +92,7 @@ class Fresh(Generic[T]):
         try:
             with self._turn:
                 self._taken()
-        except Exception:
-            logger.exception("A look beside the pages failed.")
+        except DatabaseError as fault:  # what was found last stays; anything else is a bug and told
+            logger.warning("A look beside the pages failed: %s", fault)
         finally:
             self._begun.release()

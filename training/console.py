@@ -19,7 +19,8 @@ from training.leases import Lease, claim, finish
 from training.models import ModelVersion, RunState, TrainingRun
 from training.parameters import checked, fault_of
 from training.runs import cancel, create_claimed
-from training.sheets import SEED, SHEETS
+from training.sheet_fields import SEED
+from training.sheets import SHEETS
 from training.watcher import owner_name, watch
 
 ONLY_HERE = (

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from django.conf import settings
-from django.db import connection
 from django.utils.translation import get_language, override
 from django.utils.translation import gettext as _
+
+from recsite.fresh import in_a_thread
 
 logger = logging.getLogger(__name__)
 
@@ -69,14 +70,7 @@ class Beside(Generic[T]):
 
     def begin(self, work: Callable[[], None]) -> None:
         """Start it in a thread; tests put `work()` in this place."""
-
-        def and_close() -> None:
-            try:
-                work()
-            finally:
-                connection.close()
-
-        threading.Thread(target=and_close, daemon=True).start()
+        in_a_thread(work)
 
     def _work(self, key: str, work: Callable[[], T], language: str) -> None:
         with self._turn:

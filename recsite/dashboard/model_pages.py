@@ -33,7 +33,7 @@ from training.models import (
 )
 from training.plots import Plot, plots_of
 from training.search_space import SPACES, USUAL_TRIALS
-from training.sheets import DESIGNS
+from training.sheet_fields import DESIGNS
 from training.tuned import Best, best_of
 
 MODELS_A_PAGE = 20

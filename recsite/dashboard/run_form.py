@@ -19,7 +19,8 @@ from training import runs
 from training.cost import Cost, estimate
 from training.models import TrainingRun
 from training.parameters import Checked, Choices, Parameter, Sheet, checked, fault_of, words
-from training.sheets import SEED, SHEETS
+from training.sheet_fields import SEED
+from training.sheets import SHEETS
 
 LONGEST = 64  # characters of a value
 LOOK = "look"  # the button that only wants the cost anew, where no script asks for it
