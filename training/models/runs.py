@@ -30,6 +30,7 @@ class RunState(models.TextChoices):
     SUCCEEDED = gettext_noop("succeeded"), _("Succeeded")
 
 
+OVER = (RunState.CANCELLED, RunState.FAILED, RunState.SUCCEEDED)
 KEEP_CHECKPOINTS = timedelta(days=7)  # of runs that failed or were cancelled
 
 
@@ -100,9 +101,9 @@ class TrainingRunQuerySet(models.QuerySet["TrainingRun"]):
 
     def newest_of_each_kind(self) -> "TrainingRunQuerySet":
         """The last run of each kind in each catalog; one that is not over before a later one."""
-        over = models.Q(state__in=(RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELLED))
-        order = ("catalog", "kind", "is_done", "-created_at")
-        return self.annotate(is_done=over).order_by(*order).distinct("catalog", "kind")
+        order = ("catalog", "kind", "done", "-created_at")
+        marked = self.annotate(done=Q(state__in=OVER))
+        return marked.order_by(*order).distinct("catalog", "kind")
 
 
 class TrainingRun(models.Model):
@@ -181,7 +182,7 @@ class TrainingRun(models.Model):
     @property
     def is_over(self) -> bool:
         """Whether nothing will change any more."""
-        return self.state in {RunState.CANCELLED, RunState.FAILED, RunState.SUCCEEDED}
+        return self.state in OVER
 
     @property
     def is_on_its_way(self) -> bool:
