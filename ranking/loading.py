@@ -100,6 +100,7 @@ def state_from_bundle(bundle: Bundle, items: ItemIndex, catalog: Catalog) -> Ran
         tower_items=tower_items,
         ranker=_ranker(bundle, tower_items),
         personalizer=_personalizer(bundle, tables, place, tower_items, len(items)),
+        personal_on=bundle.meta.parameters.get("personal_on", True),
         leads=Leads.of(bundle.meta.parameters),
         bundle_id=bundle.id,
         **dials_of(catalog),

@@ -56,7 +56,8 @@ class RankingState:
     tower_items: FloatArray | None = None  # (N, d) items as the tower sees them
     ranker: Ranker | None = None
     leads: Leads = UNTRIED  # how far texts and sources stand beside the ranker
-    personalizer: Personalizer | None = None  # re-orders the head; none where it did not pay
+    personalizer: Personalizer | None = None  # learned to re-order the head
+    personal_on: bool = True  # and does; off where it is not surely better than the ranker's order
     lenders: Lenders | None = None  # other catalogs whose histories help newcomers
     first_day: bool = False  # no model learned from texts as they are: `similar` tells them apart
     bundle_id: str = ""  # '' = no bundle: encoder and popularity only

@@ -98,16 +98,20 @@ def distill(handle: RunHandle) -> None:
         compared = compare(students, judged, slow, wanted.members)
         people = course.heads.people()
         _tell(handle, compared, people)
-        best = _best(compared, people)
-        if best is None or ground.live is None:
-            handle.log(_why_none(best, ground.split))
-            return
+        best, pays = _best(compared, people)
         everybody = np.ones(len(course.group), dtype=bool)
         verdict = course.unseen(compared.teachers[best.name].verdicts)
         student = students.personal_model(verdict, everybody)
     facts = {"student": best.name, "table": [row.told(people) for row in compared.rows]}
+    base = ground.sources if ground.live is not None else then
     with one_thread():
-        _publish(handle, ground, ground.live, student, students.words, asdict(wanted) | facts)
+        state = replace(base, personalizer=student, personal_on=pays)
+        metrics = _measured(handle, ground, state, wanted.evaluate_people)
+        if not pays or ground.live is None:
+            handle.log(_why_none(best, pays, ground.split))
+            return
+        facts = asdict(wanted) | facts
+        _publish(handle, ground.live, state, students.words, facts, metrics)
 
 
 def _tell(handle: RunHandle, compared: Compared, people: IntArray) -> None:
@@ -217,16 +221,16 @@ def _course(handle: RunHandle, then: RankingState, ground: Ground, wanted: Disti
     return course
 
 
-def _best(compared: Compared, people: IntArray) -> Measured | None:
-    """The personal student that is most surely better than the rankers' order; None if none is."""
-    low = {row.name: row.interval(people)[0] for row in compared.rows}
-    sure = [row for row in compared.rows if row.name in compared.teachers and low[row.name] > 0]
-    return max(sure, key=lambda row: low[row.name], default=None)
+def _best(compared: Compared, people: IntArray) -> tuple[Measured, bool]:
+    """The personal student that is most surely better than the rankers' order; if it surely is."""
+    students = [row for row in compared.rows if row.name in compared.teachers]
+    best = max(students, key=lambda row: row.interval(people)[0])
+    return best, best.interval(people)[0] > 0
 
 
-def _why_none(best: Measured | None, split: Split) -> str:
+def _why_none(best: Measured, pays: bool, split: Split) -> str:
     """A sentence for the log, where no model is registered."""
-    if best is None:
+    if not pays:
         return "No student is surely better than the rankers' order, so none is registered."
     return (
         f"The {best.name} surely pays. None is registered: the split {split.name} is for "
@@ -234,37 +238,45 @@ def _why_none(best: Measured | None, split: Split) -> str:
     )
 
 
-def _publish(
-    handle: RunHandle,
-    ground: Ground,
-    live: Bundle,
-    student: Personalizer,
-    words: Words,
-    facts: dict[str, Any],
-) -> None:
-    """Register the live model with this student in it, measured on the test beside the live one."""
+def _measured(
+    handle: RunHandle, ground: Ground, state: RankingState, most_people: int
+) -> dict[str, Any]:
+    """The state with its student on the test, beside the live model if there is one."""
     handle.stage("evaluating", 0.85)
-    state = replace(ground.sources, personalizer=student)
     result = evaluate_state(
         state,
         ground.log,
         ground.split,
         handle.check,
-        facts["evaluate_people"] or None,
+        most_people or None,
         handle.seed,
-        live=ground.sources,
+        live=ground.sources if ground.live is not None else None,
     )
     for line in table_of_evaluation(result):
         handle.log(line)
+    return by_name(result, ground.live.id if ground.live is not None else "")
+
+
+def _publish(
+    handle: RunHandle,
+    live: Bundle,
+    state: RankingState,
+    words: Words,
+    facts: dict[str, Any],
+    metrics: dict[str, Any],
+) -> None:
+    """Register the live model with the state's personal model in it."""
     handle.stage("writing the bundle", 0.97)
+    student = state.personalizer
+    assert student is not None
     folder = handle.folder / "bundle"
     _write(folder, live, state.items, student, words)
     parameters = live.meta.parameters | {
         "personalizer": asdict(student.network.config),
+        "personal_on": True,
         "distilled": {"from": live.id, "seed": handle.seed, **facts},
         "trained_at": time.time(),
     }
-    metrics = by_name(result, live.id)
     meta = replace(live.meta, parameters=parameters, metrics=metrics, created_at="")
     bundle_id = write_bundle(folder, meta)
     catalog = Catalog.objects.get(pk=handle.catalog.pk)  # it may have changed since the run began

@@ -166,8 +166,9 @@ def evaluate_state(
     if state.tower is not None:
         ranked.append(asked.answers("tower alone", "part", tower_scorer(then), 0.0))
     if state.personalizer is not None:
-        without = pipeline_scorer(replace(then, personalizer=None))
-        ranked.append(asked.answers("without the personal model", "part", without, 0.0))
+        other = pipeline_scorer(replace(then, personal_on=not state.personal_on))
+        name = f"{'without' if state.personal_on else 'with'} the personal model"
+        ranked.append(asked.answers(name, "part", other, 0.0))
     if live is not None:
         scorer = pipeline_scorer(live.as_of(known, split.test.now))
         ranked.append(asked.answers(LIVE, "live", scorer, 0.0))

@@ -1,16 +1,16 @@
-"""⑫ The personal model: which design of it pays its way, if any.
+"""⑫ The personal model: which design of it is best, and whether that pays its way.
 
 It learns from the validation fold, the only requests that the rankers have not learned from, so
 that the order it starts from is as good as it will be in service. Whether a design pays is told by
 cross-fitting: people are dealt into groups, and each group's lists are re-ordered by a network that
-has learned from the others. The best design is kept if the interval of what it gains lies above 0,
-and then learns from all groups; otherwise the ranker's order stands.
+has learned from the others. The best design then learns from all groups. It is switched on where
+the interval of what it gains lies above 0; otherwise the ranker's order stands.
 """
 
 import statistics
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -253,17 +253,19 @@ def fit_personalizer(
     log: InteractionLog,
     fold: Fold,
     training: PersonalTraining = PersonalTraining(),
-) -> Personalizer | None:
-    """The design that pays best, learned from all of the fold; None if none pays.
+) -> RankingState:
+    """The state with the design that does best, switched on where that surely pays.
 
-    `then` is the state as of the validation fold, with rankers that have not learned from it.
+    `then` is the state as of the validation fold, with rankers that have not learned from it. Where
+    requests are too few to learn from, it stays as it is.
     """
     handle.stage(PERSONAL, 0.8)
     heads = heads_of(handle, then, log, fold)
     if len(heads.picked) < LEAST_REQUESTS:
         handle.log(f"Personal model: none, {len(heads.picked)} requests are too few to learn from")
-        return None
-    return choose_design(handle, heads, then, words_of(then.items), training)
+        return then
+    model, pays = choose_design(handle, heads, then, words_of(then.items), training)
+    return replace(then, personalizer=model, personal_on=pays)
 
 
 def choose_design(
@@ -272,28 +274,26 @@ def choose_design(
     then: RankingState,
     words: Words,
     training: PersonalTraining = PersonalTraining(),
-) -> Personalizer | None:
-    """The design whose cross-fitted gain is most surely above 0, learned from all; or None."""
+) -> tuple[Personalizer, bool]:
+    """The design whose cross-fitted gain is most surely above 0, learned from all; if it is."""
 
     def learner(config: PersonalConfig) -> Callable[[Examples], Personalizer]:
         return lambda examples: fit_design(handle, config, then, words, examples, training)
 
     usual = heads.ndcg(heads.in_order())
-    best, kept = 0.0, None
-    for design in designs(then, words):
-        config = config_for(design, then, words)
+    configs = [config_for(design, then, words) for design in designs(then, words)]
+    lows = []
+    for config in configs:
         scores, took = cross_fitted(handle, heads, learner(config))
         gain = heads.ndcg(scores) - usual
         low, high = metrics.bootstrap_interval(gain, clusters=heads.people())
         handle.log(
-            f"Personal model, {design}: nDCG@10 {usual.mean():.4f} → {(usual + gain).mean():.4f}, "
-            f"{gain.mean():+.4f} [{low:+.4f}, {high:+.4f}], {took:.1f} ms for a head of "
-            f"{heads.examples.groups.max()}"
+            f"Personal model, {config.design}: nDCG@10 {usual.mean():.4f} → "
+            f"{(usual + gain).mean():.4f}, {gain.mean():+.4f} [{low:+.4f}, {high:+.4f}], "
+            f"{took:.1f} ms for a head of {heads.examples.groups.max()}"
         )
-        if low > best:
-            best, kept = low, config
-    if kept is None:
-        handle.log("Personal model: switched off, none is surely better than the rankers' order")
-        return None
-    handle.log(f"Personal model: {kept.design}")
-    return learner(kept)(heads.examples)
+        lows.append(low)
+    best, pays = configs[int(np.argmax(lows))], max(lows) > 0
+    off = "" if pays else "; switched off, none is surely better than the rankers' order"
+    handle.log(f"Personal model: {best.design}{off}")
+    return learner(best)(heads.examples), pays

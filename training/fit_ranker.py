@@ -55,7 +55,7 @@ class RankerLimits:
 def fit_ranker(
     handle: RunHandle, state: RankingState, log: InteractionLog, split: Split, limits: RankerLimits
 ) -> RankingState:
-    """The state with trees, FM, DCN and, where it pays, the personal model.
+    """The state with trees, FM, DCN and the personal model, switched on where it pays.
 
     Rankers are chosen on validation, then learned anew on all examples.
 
@@ -70,10 +70,10 @@ def fit_ranker(
     then = state.as_of(log.keep(split.valid.known), split.valid.now)
     leads = fit_leads(handle, then, log, split.valid, learned.ensemble)
     then = replace(then, ranker=learned.ensemble, leads=leads)
-    personalizer = None
     if limits.personal_epochs:
         personal = PersonalTraining(epochs=limits.personal_epochs)
-        personalizer = fit_personalizer(handle, then, log, split.valid, personal)
+        then = fit_personalizer(handle, then, log, split.valid, personal)
+    personalizer, personal_on = then.personalizer, then.personal_on
     del then
     new_parts = fold_examples(
         state, log, split.newest, handle.seed + 200, handle.check, _share(split)
@@ -88,7 +88,9 @@ def fit_ranker(
         best = sorted(trees.importance().items(), key=lambda pair: -pair[1])[:10]
         handle.log("Trees: " + ", ".join(f"{name} {share:.0%}" for name, share in best))
     known = Ensemble(members, {name: ensemble.shares[name] for name in members})
-    return replace(state, ranker=known, leads=leads, personalizer=personalizer)
+    return replace(
+        state, ranker=known, leads=leads, personalizer=personalizer, personal_on=personal_on
+    )
 
 
 def examples_of(

@@ -267,7 +267,7 @@ def by_name(result: dict[str, Any], live_bundle: str = "") -> dict[str, Any]:
 
 def table(result: dict[str, Any]) -> list[str]:
     """The result as lines of text."""
-    head = f"{'model':22}" + "".join(f"{name:>22}" for name in SHOWN) + f"{'coverage@10':>13}"
+    head = f"{'model':26}" + "".join(f"{name:>22}" for name in SHOWN) + f"{'coverage@10':>13}"
     lines = [head + f"{'fit s':>9}{'ms/user':>9}"]
     for model in result["models"]:
         figures = model["metrics"]
@@ -277,7 +277,7 @@ def table(result: dict[str, Any]) -> list[str]:
         ]
         coverage = _short(figures["coverage@10"]["value"])
         lines.append(
-            f"{model['name']:22}"
+            f"{model['name']:26}"
             + "".join(f"{cell:>22}" for cell in cells)
             + f"{coverage:>13}{model['fit_seconds']:>9.1f}{model['score_ms_per_user']:>9.2f}"
         )

@@ -156,6 +156,7 @@ def _publish(
             "recipes": {name: asdict(recipe) for name, recipe in state.recipes.items()},
             "rankers": rankers,
             "personalizer": _save_personalizer(state.personalizer, folder),
+            "personal_on": state.personal_on,
             "leads": state.leads.told(),
             "trained_at": time.time(),
         },

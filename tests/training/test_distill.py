@@ -77,9 +77,10 @@ def distilled(catalog: Catalog, **parameters: Any) -> tuple[TrainingRun, Path]:
     return run, handle.folder
 
 
-def sure(compared: Compared, people: Any) -> Measured:
+def sure(compared: Compared, people: Any) -> tuple[Measured, bool]:
     """What chooses the student in tests: the cross-encoder's, whatever it is worth."""
-    return next(row for row in compared.rows if row.name == "personal model of cross-encoder")
+    name = "personal model of cross-encoder"
+    return next(row for row in compared.rows if row.name == name), True
 
 
 def test_a_killed_run_ends_with_the_same_weights(
@@ -164,6 +165,7 @@ def test_measuring_needs_no_live_model_and_registers_nothing(catalog: Catalog) -
     assert not ModelVersion.objects.exists()
     assert RunMetric.objects.filter(run=run, name="cross-encoder/ms", value__gt=0).exists()
     assert "registered" in lines[-1]
+    assert any(line.startswith(("without the personal", "with the personal")) for line in lines)
 
 
 def test_wrong_parameters_and_too_little_are_said_in_one_line(
@@ -204,5 +206,7 @@ def test_a_share_is_kept_of_a_gain_only() -> None:
     assert replace(student, teacher=worse).kept is None
     people = np.array([0, 1])
     rows = [usual, teacher, student]
-    assert distilling._best(Compared(rows, {"student": None}), people) is student  # type: ignore[dict-item]
-    assert distilling._best(Compared([usual, teacher], {"student": None}), people) is None  # type: ignore[dict-item]
+    taught: dict[str, Any] = {"student": None}
+    assert distilling._best(Compared(rows, taught), people) == (student, True)
+    poor = replace(student, ndcg=np.array([0.1, 0.4]))
+    assert distilling._best(Compared([usual, teacher, poor], taught), people) == (poor, False)

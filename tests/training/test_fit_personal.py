@@ -87,8 +87,8 @@ def handle() -> RunHandle:
 
 def test_what_surely_pays_is_kept() -> None:
     due = heads(lambda feature, items, last: (feature > 1.0).astype(np.float32))
-    model = choose_design(handle(), due, then(), words(), TRAINING)
-    assert model is not None
+    model, pays = choose_design(handle(), due, then(), words(), TRAINING)
+    assert pays
     scores = [model.logits(rows) for rows in due.examples.requests()]
     assert due.ndcg(scores).mean() > due.ndcg(due.in_order()).mean() + 0.2
 
@@ -97,7 +97,9 @@ def test_chance_is_switched_off() -> None:
     draw = np.random.default_rng(5)
     noise = heads(lambda feature, items, last: (draw.random(len(items)) < 0.1).astype(np.float32))
     told = Told()
-    assert choose_design(cast(RunHandle, told), noise, then(), words(), TRAINING) is None
+    model, pays = choose_design(cast(RunHandle, told), noise, then(), words(), TRAINING)
+    assert not pays
+    assert model.network.config.design in ("features", "tokens")  # ships all the same
     assert "switched off" in told.lines[-1]
     assert all(re.search(r", \d+\.\d ms for a head of 20$", line) for line in told.lines[:-1])
     assert len(told.lines) == 3  # features, tokens; no attention where there is no tower
@@ -105,8 +107,8 @@ def test_chance_is_switched_off() -> None:
 
 def test_words_in_common_are_learned_from() -> None:
     alike = heads(lambda feature, items, last: (items % 4 == last % 4).astype(np.float32))
-    model = choose_design(handle(), alike, then(), words(), TRAINING)
-    assert model is not None
+    model, pays = choose_design(handle(), alike, then(), words(), TRAINING)
+    assert pays
     assert model.network.config.design == "tokens"
 
 
