@@ -9,6 +9,7 @@ from django.urls import NoReverseMatch, reverse
 from django.views.decorators.http import require_GET
 
 from catalog.models import Catalog, Item, LoadState
+from training.models import TrainingRun
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,7 @@ class CatalogState:
     items: int
     url: str  # '' = no pages of its own: the API serves it
     loading: list[LoadState]
+    trains: bool  # a model of it is being made, or will be as soon as a worker is free
 
 
 def _pages_of(catalog: Catalog) -> str:
@@ -30,15 +32,20 @@ def _pages_of(catalog: Catalog) -> str:
 
 
 def catalog_states() -> list[CatalogState]:
-    """Every catalog, with its number of available items and its unfinished loads."""
+    """Every catalog, with its number of available items, and what of it is on its way."""
     counted = Item.objects.filter(available=True).values("catalog").annotate(n=Count("pk"))
     items = dict(counted.order_by().values_list("catalog", "n"))
     loads: dict[int, list[LoadState]] = {}
     for load in LoadState.objects.filter(finished_at__isnull=True).order_by("pk"):
         loads.setdefault(load.catalog_id, []).append(load)
+    trained = set(TrainingRun.objects.trainings().going_on().values_list("catalog", flat=True))
     return [
         CatalogState(
-            catalog, items.get(catalog.pk, 0), _pages_of(catalog), loads.get(catalog.pk, [])
+            catalog,
+            items.get(catalog.pk, 0),
+            _pages_of(catalog),
+            loads.get(catalog.pk, []),
+            catalog.pk in trained,
         )
         for catalog in Catalog.objects.order_by("pk")
     ]

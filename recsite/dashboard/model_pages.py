@@ -172,6 +172,7 @@ def page(request: HttpRequest, slug: str) -> HttpResponse:
             "page_range": found.paginator.get_elided_page_range(found.number),
             "rows": [_row(version, live) for version in found],
             "live": live,
+            "training": TrainingRun.objects.trainings().going_on().filter(catalog=catalog).first(),
             "heads": sorting.heads(COLUMNS, request.GET, texts=("created",)),
             "query": f"{rest.urlencode()}&" if rest else "",
             "shares": rollout.SHARES,

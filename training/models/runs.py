@@ -41,6 +41,10 @@ class TrainingRunQuerySet(models.QuerySet["TrainingRun"]):
         """Runs that go on, or will as soon as a worker is free."""
         return self.filter(state__in=[RunState.QUEUED, RunState.RUNNING])
 
+    def trainings(self) -> "TrainingRunQuerySet":
+        """Runs that make a model."""
+        return self.filter(kind=self.model.Kind.TRAIN)
+
     def not_over(self) -> "TrainingRunQuerySet":
         """Runs that something may still happen to: those going on, and the paused ones."""
         return self.filter(state__in=[RunState.QUEUED, RunState.RUNNING, RunState.PAUSED])

@@ -13,6 +13,7 @@ from ranking.bundle import bundle_path
 from tests.recsite.dashboard.pages import registered
 from training import registry
 from training.models import Evaluation, Promotion, TrainingRun
+from training.runs import create_run
 
 
 class TestModels:
@@ -91,6 +92,16 @@ class TestModels:
         assert measured.is_clear  # .2 lies below .24 … .26
         assert rows[live.pk].measured[0].difference is None
         assert "+0.0500" in answer.content.decode()
+
+    def test_while_the_first_one_is_trained_nobody_is_asked_to_train(
+        self, staff: Client, shop: Catalog
+    ) -> None:
+        address = reverse("dashboard:catalog-models", args=["shop"])
+        assert "Train now" in staff.get(address).content.decode()
+        run = create_run(shop, TrainingRun.Kind.TRAIN)
+        page = staff.get(address).content.decode()
+        assert "Train now" not in page
+        assert reverse("dashboard:run", args=[run.pk]) in page
 
 
 class TestEncoders:
