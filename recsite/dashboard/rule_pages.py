@@ -165,6 +165,12 @@ def _find(rule_id: int) -> Rule:
     return get_object_or_404(Rule.objects.select_related("catalog", "item"), pk=rule_id)
 
 
+def _example(catalog: Catalog) -> str:
+    """A filter that means some items of this very catalog, where they have categories."""
+    item = catalog.items.exclude(category="").order_by("pk").first()
+    return "price < 5" if item is None else f'category = "{item.category}"'
+
+
 def _page(request: HttpRequest, catalog: Catalog, fault: str = "") -> HttpResponse:
     now = timezone.now()
     found = list(catalog.rules.select_related("item").order_by("pk"))
@@ -174,6 +180,7 @@ def _page(request: HttpRequest, catalog: Catalog, fault: str = "") -> HttpRespon
     context = {
         "tab": "rules",
         "part": "rules",
+        "example": _example(catalog),
         "catalog": catalog,
         "catalogs": Catalog.objects.order_by("pk"),
         "rows": [Row(rule, rule.state_at(now), means.get(rule.pk)) for rule in found],

@@ -1,5 +1,6 @@
 """Rules, event weights and dials on the dashboard, and by command."""
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -120,6 +121,13 @@ class TestRules:
         assert "Character 8: expected a number such as 4.99, found the end." in told
         assert "fit" not in text_of(staff.get(check))
 
+    def test_the_forms_example_means_something_here(self, shop: Catalog, staff: Client) -> None:
+        Item.objects.filter(external_id="i3").update(category="Tea > Green")
+        page = staff.get(reverse("dashboard:rules", args=["shop"]))
+        check = reverse("dashboard:rule-check", args=["shop"])
+        told = text_of(staff.get(check, {"filter": page.context["example"]}))
+        assert re.search(r"<b>[1-9]\d*</b> of 12 items fit", told)
+
     def test_costs_few_queries(
         self, shop: Catalog, staff: Client, django_assert_max_num_queries: Any
     ) -> None:
@@ -131,7 +139,7 @@ class TestRules:
         page = reverse("dashboard:rules", args=["shop"])
         serving.forget_all()
         staff.get(page)
-        with django_assert_max_num_queries(7):
+        with django_assert_max_num_queries(8):
             assert "Thing 11" in text_of(staff.get(page))
 
     def test_the_first_page(self, staff: Client) -> None:
