@@ -159,6 +159,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "recsite.account.PersonMiddleware",
+    "recsite.wrong_method.WrongMethodMiddleware",
 ]
 
 ROOT_URLCONF = "recsite.urls"

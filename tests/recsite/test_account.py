@@ -111,7 +111,9 @@ def test_login_hands_the_guests_history_over(client: Client, guest: User, member
 
 def test_logout_ends_the_session_and_needs_a_post(client: Client, member: User) -> None:
     log_in(client)
-    assert client.get(reverse("logout")).status_code == 405
+    answer = client.get(reverse("logout"))
+    assert (answer.status_code, answer["Allow"]) == (405, "POST")
+    assert "Go back to the page with the button." in answer.content.decode()
     assert client.post(reverse("logout")).status_code == 302
     assert current(client).pk is None
 

@@ -1,0 +1,22 @@
+"""An address that only a form of a page may be sent to, opened by itself: an error that says so."""
+
+from collections.abc import Callable
+
+from django.http import HttpRequest, HttpResponseBase, HttpResponseNotAllowed
+from django.shortcuts import render
+
+
+class WrongMethodMiddleware:
+    """Gives Django's empty 405 a page, with the same `Allow`."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        """The answer, or the page that stands for it."""
+        answer = self.get_response(request)
+        if not isinstance(answer, HttpResponseNotAllowed) or request.path_info.startswith("/api/"):
+            return answer  # programs have no buttons
+        page = render(request, "405.html", status=405)
+        page["Allow"] = answer["Allow"]
+        return page
