@@ -17,6 +17,6 @@ class WrongMethodMiddleware:
         answer = self.get_response(request)
         if not isinstance(answer, HttpResponseNotAllowed) or request.path_info.startswith("/api/"):
             return answer  # programs have no buttons
-        page = render(request, "405.html", status=405)
+        page = render(request, "wrong_method.html", status=405)
         page["Allow"] = answer["Allow"]
         return page
