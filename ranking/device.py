@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
+import psutil
 import torch
 from django.conf import settings
 
@@ -30,6 +31,13 @@ def fast_dtype() -> torch.dtype:
     if device.type == "cpu" and _cpu_flags() & {"avx512_bf16", "amx_bf16"}:
         return torch.bfloat16
     return torch.float32
+
+
+def free_memory() -> int:
+    """Bytes that are free now where tensors live."""
+    if best_device().type == "cuda":
+        return int(torch.cuda.mem_get_info()[0])
+    return int(psutil.virtual_memory().available)
 
 
 @contextmanager

@@ -157,6 +157,13 @@ def weight_files(folder: Path) -> list[Path]:
     return paths if paths and all(path.exists() for path in paths) else []
 
 
+def weight_bytes(folder: Path) -> int:
+    """The size of all weights on the disk, a projection's too."""
+    projection = folder / PROJECTION
+    paths = [*weight_files(folder), *([projection] if projection.exists() else [])]
+    return sum(path.stat().st_size for path in paths)
+
+
 def bytes_needed(folder: Path, bytes_each: int) -> int:
     """Memory that the weights take with so many bytes a number, as the files' headers say.
 

@@ -8,7 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import psutil
 import torch
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError
@@ -18,7 +17,7 @@ from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedTokenizerBase
 from transformers.utils.logging import disable_progress_bar, set_verbosity_error
 
-from ranking.device import best_device, fast_dtype
+from ranking.device import fast_dtype, free_memory
 from ranking.encoder_files import (
     PROJECTION,
     EncoderConfig,
@@ -136,9 +135,9 @@ def _first_line(fault: Exception) -> str:
 
 
 def _refuse_too_large(folder: Path, dtype: torch.dtype) -> None:
-    """Refuse weights that do not fit into the memory that is free now; a GPU reads them through."""
-    needed, free = bytes_needed(folder, dtype.itemsize), psutil.virtual_memory().available
-    if best_device().type != "cuda" and needed > free:
+    """Refuse weights that do not fit into the memory that is free now."""
+    needed, free = bytes_needed(folder, dtype.itemsize), free_memory()
+    if needed > free:
         raise RankingFault(
             f"The encoder {folder} needs {needed / 1e9:.1f} GB as {dtype} and {free / 1e9:.1f} GB "
             "are free: choose a smaller one, bfloat16 (ENCODER_DTYPE, or --dtype), or a machine "

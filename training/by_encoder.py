@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from catalog.models import EncoderVersion
 from ranking.device import one_thread
 from ranking.encoder import config_of
-from ranking.encoder_files import weight_files
+from ranking.encoder_files import weight_bytes
+from ranking.errors import RankingFault
 from ranking.loading import bare_state
 from ranking.text_model import folder_of
 from ranking.types import IntArray
@@ -53,13 +54,14 @@ def by_encoder(
     """
     rows: list[dict[str, Any]] = []
     first: NDArray[np.float64] | None = None
-    for version in _versions(handle, encoder):
+    for version in _versions(handle, encoder, split_name):
         try:
-            refuse_leak(version, split_name)
-        except TrainingFault as fault:
+            ranks, people = _answers(handle, version, split_name, most_people or MOST)
+        except (TrainingFault, RankingFault) as fault:
+            if first is None:  # of the configured one: nothing can be compared
+                raise
             handle.log(f"Without {version}: {fault}")
             continue
-        ranks, people = _answers(handle, version, split_name, most_people or MOST)
         ndcg = metrics.ndcg(ranks, 10)
         first = ndcg if first is None else first
         rows.append(
@@ -76,8 +78,8 @@ def by_encoder(
     return rows
 
 
-def _versions(handle: RunHandle, wanted: str) -> Iterator[EncoderVersion]:
-    """The configured encoder, then the others in the order in which they were made."""
+def _versions(handle: RunHandle, wanted: str, split_name: str) -> Iterator[EncoderVersion]:
+    """The configured encoder, then those that know no pick of the test, as they were made."""
     configured = encoder_of_run(handle, CONFIGURED)
     yield configured
     if wanted:
@@ -85,7 +87,14 @@ def _versions(handle: RunHandle, wanted: str) -> Iterator[EncoderVersion]:
         if chosen != configured:
             yield chosen
         return
-    newest = {(made.way, made.parent_id): made for made in handle.catalog.encoders.order_by("pk")}
+    newest: dict[tuple[str, int | None], EncoderVersion] = {}
+    for made in handle.catalog.encoders.order_by("pk"):
+        try:
+            refuse_leak(made, split_name)
+        except TrainingFault as fault:
+            handle.log(f"Without {made}: {fault}")
+        else:
+            newest[made.way, made.parent_id] = made
     yield from sorted(newest.values(), key=lambda made: made.pk)
 
 
@@ -120,7 +129,7 @@ def _costs(handle: RunHandle, version: EncoderVersion) -> dict[str, float | None
     return {
         "minutes": run.seconds / 60 if run and run.seconds else None,
         "query_ms": query_ms(config, texts),
-        "megabytes": sum(path.stat().st_size for path in weight_files(folder_of(config))) / 1e6,
+        "megabytes": weight_bytes(folder_of(config)) / 1e6,
     }
 
 

@@ -88,7 +88,7 @@ def carry_out(
         succeed.
     """
     asked = dict(parse_parameter(text) for text in options["param"])
-    found = checked(SHEETS[kind], catalog, asked)
+    found = checked(SHEETS[kind], catalog, asked, keep_usual=True)
     try:
         seed = SEED.read(options["seed"], catalog)
     except ValueError as fault:

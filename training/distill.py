@@ -2,8 +2,9 @@
 
 The rankers of a live model have learned from the validation fold, so its heads would be ordered
 better than any that comes. Therefore a run fits rankers of its own on the folds before validation,
-as fit_ranker.py does to choose its rankers; tower and recipes of the tables, which take longest and
-have not learned from that fold, are the live model's. On any split but `time` they are fitted anew,
+as fit_ranker.py does to choose its rankers; the tower, which takes longest and has not learned from
+that fold, is the live model's, and so are the recipes of the tables, few that they are, though they
+were chosen on it. On any split but `time` they are fitted anew,
 and nothing is registered: this is for measuring.
 
 Who teaches whom: training/teacher.py, students.py, tower_student.py; what is measured, by
@@ -224,8 +225,9 @@ def _course(handle: RunHandle, then: RankingState, ground: Ground, wanted: Disti
 def _best(compared: Compared, people: IntArray) -> tuple[Measured, bool]:
     """The personal student that is most surely better than the rankers' order; if it surely is."""
     students = [row for row in compared.rows if row.name in compared.teachers]
-    best = max(students, key=lambda row: row.interval(people)[0])
-    return best, best.interval(people)[0] > 0
+    lows = [row.interval(people, len(students))[0] for row in students]
+    place = int(np.argmax(lows))
+    return students[place], lows[place] > 0
 
 
 def _why_none(best: Measured, pays: bool, split: Split) -> str:

@@ -29,9 +29,10 @@ class Measured:
         """Over its start, head by head. (R,)"""
         return self.ndcg - self.start.ndcg if self.start else np.zeros_like(self.ndcg)
 
-    def interval(self, people: IntArray) -> tuple[float, float]:
-        """95 % interval of the mean gain, paired; people (R,) who asked."""
-        return metrics.bootstrap_interval(self.gain, clusters=people)
+    def interval(self, people: IntArray, among: int = 1) -> tuple[float, float]:
+        """95 % interval of the mean gain, paired, for `among` of them together; people (R,)."""
+        level = metrics.level_of_each(among)
+        return metrics.bootstrap_interval(self.gain, level=level, clusters=people)
 
     @property
     def kept(self) -> float | None:

@@ -127,8 +127,9 @@ class TextVectors(nn.Module):
 class ProjectedVectors(nn.Module):
     """Rows of the catalog's texts → their vectors of before, under a projection that learns."""
 
-    def __init__(self, table: FloatArray) -> None:
+    def __init__(self, table: FloatArray, dropout: float = 0.0) -> None:
         super().__init__()
+        self.drop = nn.Dropout(dropout)
         self.table = torch.from_numpy(table).to(best_device())
         self.projection = nn.Linear(table.shape[1], table.shape[1], bias=False)
         nn.init.eye_(self.projection.weight)
@@ -136,7 +137,7 @@ class ProjectedVectors(nn.Module):
     def forward(self, codes: IntArray) -> Tensor:
         """(U,) → (U, D) unit length"""
         rows = self.table[torch.from_numpy(codes).to(self.table.device)]
-        return nn.functional.normalize(self.projection(rows), dim=1)
+        return nn.functional.normalize(self.projection(self.drop(rows)), dim=1)
 
 
 class Task:
@@ -175,9 +176,10 @@ class Task:
         own = (codes[None, :, None] == histories[:, None, :]).any(axis=2)  # (B, K) in the history
         own |= codes[None, :] == targets[:, None]
         drawn = self.batch * (1 + self.wanted.history)
-        expected = np.log(self.shares[np.concatenate([targets, codes])] * drawn)
+        # each is there once, so by the chance that it is among the drawn, not by how often
+        absent = drawn * np.log1p(-self.shares[np.concatenate([targets, codes])])
+        logs = _tensor(np.log(-np.expm1(absent)).astype(np.float32))
         positives = embedding(_tensor(np.searchsorted(codes, targets)), vectors)
-        logs = _tensor(expected.astype(np.float32))
         return sampled_softmax(states, positives, vectors, logs, _tensor(own))
 
     def _hard(self, targets: IntArray) -> IntArray:
@@ -309,7 +311,7 @@ def fit_texts(
     torch.manual_seed(handle.seed)
     network: nn.Module
     if wanted.way == "projection":
-        network = ProjectedVectors(items.text_vectors)
+        network = ProjectedVectors(items.text_vectors, wanted.dropout)
     else:
         network = _text_vectors(items, config, wanted)
     task = Task(network.to(best_device()), items, picks, wanted, training, handle.seed)
@@ -361,7 +363,7 @@ def _text_vectors(items: ItemIndex, config: EncoderConfig, wanted: Finetuning) -
         additions = LoraConfig(
             r=wanted.rank,
             lora_alpha=2 * wanted.rank,
-            lora_dropout=0.05,
+            lora_dropout=wanted.dropout,
             target_modules="all-linear",
         )
         model.requires_grad_(False)

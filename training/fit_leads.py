@@ -20,7 +20,7 @@ from ranking.rankers.ensemble import Ranker
 from ranking.rankers.leads import UNTRIED, Leads, Parts
 from ranking.sources.union import retrieve
 from ranking.state import RankingState
-from ranking.types import InteractionLog
+from ranking.types import IntArray, InteractionLog
 from training import metrics
 from training.handle import RunHandle
 from training.splits import QUERY, Fold, PastRequest, context_of, drawn, shortened
@@ -144,9 +144,10 @@ def learn(lengths: list[Length], seed: int, say: Callable[[str], None]) -> Leads
     worth = []
     for place, length in enumerate(lengths):
         # each half is judged by what the other one taught
-        sides = zip(halves, reversed(paths), strict=True)
+        sides = list(zip(halves, reversed(paths), strict=True))
         lead = np.concatenate([length.lead[half[place], path[place]] for half, path in sides])
-        mean, spread = _mean_and_error(lead)
+        asked = np.concatenate([length.people[half[place]] for half, _ in sides])
+        mean, spread = _mean_and_error(lead, asked)
         worth.append(float(mean - spread))
         say(
             f"Leads: {length.known:g} known: nDCG@10 {length.gains[:, 0].mean():.4f} by the "
@@ -163,15 +164,24 @@ def _worth(lengths: list[Length], chosen: list[NDArray[np.bool_]]) -> Gains:
     """What each way of weighing surely adds for the chosen requests. (P, len(TRIED))"""
     worth = np.zeros((len(lengths), len(TRIED)))
     for row, length, some in zip(worth, lengths, chosen, strict=True):
-        if some.sum() > 1:  # else it says nothing
-            mean, spread = _mean_and_error(length.lead[some])
+        if len(np.unique(length.people[some])) > 1:  # else it says nothing
+            mean, spread = _mean_and_error(length.lead[some], length.people[some])
             row[:] = mean - spread
     return worth
 
 
-def _mean_and_error(gains: Gains) -> tuple[Gains, Gains]:
-    """Means over requests and their standard errors (Breiman et al. 1984, § 3.4). (R, …) → (…)"""
-    return gains.mean(axis=0), gains.std(axis=0, ddof=1) / np.sqrt(len(gains))
+def _mean_and_error(gains: Gains, people: IntArray) -> tuple[Gains, Gains]:
+    """Means over requests, and their standard errors over people. (R, …), (R,) who asked → (…)
+
+    One standard error is what Breiman et al. 1984, § 3.4 ask for. Requests of one person are no
+    news of each other: √(Σ over people of (Σ of their gain − mean)²) / R, times √(P / (P − 1)).
+    """
+    mean = gains.mean(axis=0)
+    distinct, person = np.unique(people, return_inverse=True)
+    sums = np.zeros((len(distinct), *gains.shape[1:]))
+    np.add.at(sums, person, gains - mean)
+    spread = np.sqrt((sums**2).sum(axis=0)) / len(gains)
+    return mean, spread * np.sqrt(len(distinct) / max(len(distinct) - 1, 1))
 
 
 def best_path(worth: Gains) -> list[int]:

@@ -1,10 +1,12 @@
 """⑫ The personal model: which design of it is best, and whether that pays its way.
 
 It learns from the validation fold, the only requests that the rankers have not learned from, so
-that the order it starts from is as good as it will be in service. Whether a design pays is told by
+that the order it starts from is hardly better than it will be in service (what was chosen on that
+fold, such as shares, makes it a little better). Whether a design pays is told by
 cross-fitting: people are dealt into groups, and each group's lists are re-ordered by a network that
 has learned from the others. The best design then learns from all groups. It is switched on where
-the interval of what it gains lies above 0; otherwise the ranker's order stands.
+the interval of what it gains lies above 0 (one that holds for all designs together, since the best
+is taken); otherwise the ranker's order stands.
 """
 
 import statistics
@@ -38,6 +40,7 @@ from training.losses import listwise
 from training.negatives import NO_EXAMPLES, example_of
 from training.scoring import padded
 from training.splits import QUERY, Fold, PastRequest, context_of, drawn
+from training.text_training import rise_and_fall
 from training.words import Words, words_of
 
 NAMES = features.names(union.NAMES)
@@ -46,6 +49,7 @@ LEAST_REQUESTS = 100  # to learn from
 TIMED = 10  # heads, the longest ones
 GROUPS = 4  # of people, each re-ordered by what the others taught
 CUT = 10
+WARM_UP = 0.1  # share of the steps in which the learning rate rises
 
 
 @dataclass(frozen=True)
@@ -176,8 +180,8 @@ def fit_design(
     )
     requests = len(examples.groups)
     steps = training.epochs * -(-requests // training.batch)
-    fading = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, training.learning_rate, total_steps=steps, pct_start=0.1
+    fading = torch.optim.lr_scheduler.LambdaLR(
+        optimiser, lambda number: rise_and_fall(number, steps, WARM_UP)
     )
     network.train()
     for epoch in range(training.epochs):
@@ -282,11 +286,12 @@ def choose_design(
 
     usual = heads.ndcg(heads.in_order())
     configs = [config_for(design, then, words) for design in designs(then, words)]
+    level = metrics.level_of_each(len(configs))
     lows = []
     for config in configs:
         scores, took = cross_fitted(handle, heads, learner(config))
         gain = heads.ndcg(scores) - usual
-        low, high = metrics.bootstrap_interval(gain, clusters=heads.people())
+        low, high = metrics.bootstrap_interval(gain, level=level, clusters=heads.people())
         handle.log(
             f"Personal model, {config.design}: nDCG@10 {usual.mean():.4f} → "
             f"{(usual + gain).mean():.4f}, {gain.mean():+.4f} [{low:+.4f}, {high:+.4f}], "

@@ -24,9 +24,9 @@ def sampled_softmax(
     """Cross-entropy over the target and shared negatives, each logit corrected by log q.
 
     states (P, d), positives (P, d), negatives (K, d); log_expected (P + K) log of how often each
-    target, then each negative, is expected among K draws; same (P, K) True where a negative is the
-    target itself. s·v − log(K·q) makes the sampled loss estimate the full one: Bengio & Senécal
-    2008; Yi et al. 2019 (RecSys).
+    target, then each negative, is expected among K draws (of distinct ones: the log of its chance
+    to be there); same (P, K) True where a negative is the target itself. s·v − log(K·q) makes the
+    sampled loss estimate the full one: Bengio & Senécal 2008; Yi et al. 2019 (RecSys).
     """
     count = len(states)
     positive = (states * positives).sum(-1) - log_expected[:count]  # (P,)

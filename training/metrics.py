@@ -188,6 +188,14 @@ def calibration(
     return np.where(known, divergence, np.nan)
 
 
+def level_of_each(count: int, level: float = 0.95) -> float:
+    """The level of so many intervals that hold together with `level` (Bonferroni).
+
+    The best of several is surely better only by one of these.
+    """
+    return 1.0 - (1.0 - level) / count
+
+
 def bootstrap_interval(
     values: Figures, seed: int = 0, level: float = 0.95, clusters: IntArray | None = None
 ) -> tuple[float, float]:

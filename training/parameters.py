@@ -118,12 +118,18 @@ class Sheet:
 class Checked:
     """What was asked for, read."""
 
-    values: dict[str, Any] = field(default_factory=dict)  # what differs from what is usual
+    values: dict[str, Any] = field(default_factory=dict)
     faults: dict[str, str] = field(default_factory=dict)  # parameter → what is wrong, a sentence
 
 
-def checked(sheet: Sheet, catalog: Catalog, asked: Mapping[str, Any]) -> Checked:
-    """Read what a form or a command asks a run for; what is left empty is left to the run."""
+def checked(
+    sheet: Sheet, catalog: Catalog, asked: Mapping[str, Any], *, keep_usual: bool = False
+) -> Checked:
+    """Read what a form or a command asks a run for; what is left empty is left to the run.
+
+    So is what is usual, which a form shows without anybody having said it; with `keep_usual` it
+    counts as said, and stands against what a search found.
+    """
     found = Checked()
     for name, value in asked.items():
         one = sheet.parameter(name)
@@ -139,7 +145,7 @@ def checked(sheet: Sheet, catalog: Catalog, asked: Mapping[str, Any]) -> Checked
         except ValueError as fault:
             found.faults[name] = fault_of(one, fault)
             continue
-        if read != one.default:
+        if keep_usual or read != one.default:
             found.values[name] = read
     if sheet.together and not found.faults:
         try:

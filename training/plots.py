@@ -90,7 +90,12 @@ def plots_of(kind: str, rows: Rows) -> list[Plot]:
         return [_by_model(rows, _("What each encoder is worth by the texts alone"))]
     if kind == Evaluation.Kind.BY_HISTORY:
         return [
-            _by(rows, HISTORY, _("By length of history"), _("interactions known of a person")),
+            _by(
+                rows,
+                HISTORY,
+                _("By length of history"),
+                _("interactions known of a person, by weight"),
+            ),
             _by(
                 rows,
                 PICKS,

@@ -95,13 +95,17 @@ class CatalogText:
     """The distinct texts of a catalog as token ids: whole, the title, and the rest."""
 
     def __init__(
-        self, items: list[tuple[str, str, str]], tokenizer: PreTrainedTokenizerBase, most: int
+        self,
+        items: list[tuple[str, str, str]],
+        tokenizer: PreTrainedTokenizerBase,
+        most: int,
+        prefix: str = "",  # as the encoder reads items
     ) -> None:
         rest = ["\n".join(part for part in parts[1:] if part) for parts in items]
         whole = ["\n".join(part for part in parts if part) for parts in items]
-        self.whole = _ids(tokenizer, whole, most)
-        self.title = _ids(tokenizer, [parts[0] for parts in items], most)
-        self.rest = _ids(tokenizer, rest, most)
+        self.whole = _ids(tokenizer, [prefix + text for text in whole], most)
+        self.title = _ids(tokenizer, [prefix + parts[0] for parts in items], most)
+        self.rest = _ids(tokenizer, [prefix + text for text in rest], most)
         self.has_rest = np.array([bool(text) for text in rest])  # (N,)
         self.filler = int(tokenizer.pad_token_id or 0)
         self.hidden = tokenizer.mask_token_id
@@ -145,6 +149,47 @@ def _ids(tokenizer: PreTrainedTokenizerBase, texts: list[str], most: int) -> lis
     return ids
 
 
+class Task:
+    """Texts to learn from and texts held out, and the loss and the quality of a network."""
+
+    def __init__(
+        self,
+        network: PretrainingModel,
+        texts: CatalogText,
+        wanted: Pretraining,
+        batch: int,
+        seed: int,
+    ) -> None:
+        self.network, self.texts, self.wanted = network, texts, wanted
+        self.batch, self.seed = batch, seed
+        order = np.random.default_rng(seed).permutation(len(texts))
+        held = min(int(HELD_OUT * len(texts)), MOST_HELD_OUT)
+        self.held, self.known = order[:held], order[held:]
+
+    def loss_of(self, number: int) -> Tensor:
+        """The loss of one batch of texts."""
+        return self._loss(self.known[places_of(number, len(self.known), self.batch, self.seed)])
+
+    @torch.no_grad()
+    def quality_of(self) -> float:
+        """The loss over the texts that are held out, negative."""
+        self.network.train()  # two views of one text may differ by dropout alone
+        torch.manual_seed(self.seed)
+        batches = np.array_split(self.held, max(len(self.held) // self.batch, 1))
+        return -float(np.mean([float(self._loss(places)) for places in batches]))
+
+    def _loss(self, places: NDArray[np.int64]) -> Tensor:
+        total = torch.zeros((), device=best_device())
+        with mixed_precision():
+            if self.network.words is not None:
+                masked = self.network.masked_loss(*self.texts.masked(places))
+                total = total + self.wanted.masked * masked
+            if self.wanted.contrastive > 0:
+                contrastive = self.network.contrastive_loss(*self.texts.views(places))
+                total = total + self.wanted.contrastive * contrastive
+        return total
+
+
 def pretrain(handle: RunHandle) -> None:
     """Train an encoder further on the catalog's text, register it, and say what it does.
 
@@ -165,36 +210,14 @@ def pretrain(handle: RunHandle) -> None:
     refuse_too_large(config)
     most = tokens_within(handle, wanted.max_tokens, config)
     words = _texts(handle)
-    texts = CatalogText(words, load_tokenizer(config), most)
+    texts = CatalogText(words, load_tokenizer(config), most, config.item_prefix)
     torch.manual_seed(handle.seed)  # a head that the weights come without starts by chance
     network = PretrainingModel.load(config, wanted).to(best_device())
     _suit(handle, network, texts, wanted)
-    order = np.random.default_rng(handle.seed).permutation(len(texts))
-    held, known = np.split(order, [min(int(HELD_OUT * len(texts)), MOST_HELD_OUT)])
-    handle.log(f"{len(known):,} texts to learn from, {len(held):,} held out")
-
-    def loss(places: NDArray[np.int64]) -> Tensor:
-        total = torch.zeros((), device=best_device())
-        with mixed_precision():
-            if network.words is not None:
-                total = total + wanted.masked * network.masked_loss(*texts.masked(places))
-            if wanted.contrastive > 0:
-                one, two = texts.views(places)
-                total = total + wanted.contrastive * network.contrastive_loss(one, two)
-        return total
-
-    def loss_of(number: int) -> Tensor:
-        return loss(known[places_of(number, len(known), training.batch, handle.seed)])
-
-    @torch.no_grad()
-    def quality_of() -> float:
-        network.train()  # two views of one text may differ by dropout alone
-        torch.manual_seed(handle.seed)
-        batches = np.array_split(held, max(len(held) // training.batch, 1))
-        return -float(np.mean([float(loss(places)) for places in batches]))
-
-    made_for = fingerprint(parent.digest, wanted, words)
-    standing = learn(handle, network, training, loss_of, quality_of, made_for=made_for)
+    task = Task(network, texts, wanted, training.batch, handle.seed)
+    handle.log(f"{len(task.known):,} texts to learn from, {len(task.held):,} held out")
+    made_for = fingerprint(parent.digest, wanted, words, config.item_prefix)
+    standing = learn(handle, network, training, task.loss_of, task.quality_of, made_for=made_for)
     if not better_than_before(handle, standing):
         return
     facts = {

@@ -17,7 +17,7 @@ from django.utils import timezone
 from catalog.models import EncoderVersion
 from ranking.device import best_device, one_thread
 from ranking.encoder import Encoder, config_of, publish_encoder
-from ranking.encoder_files import EncoderConfig, weight_files
+from ranking.encoder_files import EncoderConfig, weight_bytes
 from ranking.errors import RankingFault
 from ranking.item_index import ItemIndex
 from ranking.text_model import folder_of, load_tokenizer
@@ -271,7 +271,7 @@ def _measured(
         variant.name,
         query_ms(config, texts),
         len(texts) / max(seconds, 1e-9),
-        sum(path.stat().st_size for path in weight_files(folder_of(config))) / 1e6,
+        weight_bytes(folder_of(config)) / 1e6,
         float((np.load(kept) * vectors).sum(axis=1).mean()),
         ndcg,
         people,

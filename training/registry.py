@@ -8,6 +8,7 @@ the authority.
 import re
 import shutil
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -290,13 +291,16 @@ def quantised(original: EncoderVersion, catalog: Catalog) -> EncoderVersion | No
 def prune_encoders(catalog: Catalog) -> list[str]:
     """Delete the learned encoders that nothing needs. Returns their digests.
 
-    What stays: the newest, those that a bundle needs, the quantised form of each of these and of
-    the configured one, and all that these were made from: their rows say what they have learned.
+    What stays: the newest, those that a bundle or a run that may go on needs, the quantised form of
+    each of these and of the configured one, and all that these were made from: their rows say what
+    they have learned.
     """
     encoders = {version.pk: version for version in catalog.encoders.order_by("-created_at", "-pk")}
     models = catalog.model_versions.filter(encoder__isnull=False)
     kept = {model.encoder_id for model in models if bundle_exists(model.bundle_id)}
     kept |= set(list(encoders)[:KEEP_ENCODERS])
+    named = tuple(_named_by_runs(catalog))
+    kept |= {pk for pk, version in encoders.items() if version.digest.startswith(named)}
     newest: dict[int | None, int] = {}  # of the quantised forms of each encoder
     for version in encoders.values():
         if version.way in QUANTISED:
@@ -312,6 +316,15 @@ def prune_encoders(catalog: Catalog) -> list[str]:
     for version in gone:
         delete_encoder(version)
     return [version.digest for version in gone]
+
+
+def _named_by_runs(catalog: Catalog) -> Iterator[str]:
+    """How the digests begin of encoders that runs which may go on were told, or have begun with."""
+    runs = TrainingRun.objects.may_go_on().filter(catalog=catalog)
+    for parameters, environment in runs.values_list("parameters", "environment"):
+        facts = [str(parameters.get("encoder", ""))]
+        facts += [str(value) for name, value in environment.items() if name.endswith("encoder")]
+        yield from filter(None, facts)
 
 
 def prune_leftovers() -> list[str]:

@@ -316,6 +316,13 @@ SHEETS: dict[str, Sheet] = {
                 _("Chance to hide each token."),
                 **CHANCE,
             ),
+            field_of(
+                Finetuning(),
+                "dropout",
+                _("Dropout"),
+                _("Chance to hide each number that LoRA’s additions or the projection read."),
+                **CHANCE,
+            ),
             field_of(Finetuning(), *TOKENS, **TEXT_LIMITS["max_tokens"]),
             SPLIT,
         ),

@@ -189,8 +189,9 @@ def fit_teacher(
     """
     torch.manual_seed(handle.seed)
     teacher = Teacher(items, shape)
-    distinct = np.unique(people)
-    stops = np.random.default_rng(handle.seed).permutation(distinct)[: len(distinct) // HELD]
+    labels = np.split(examples.labels, np.cumsum(examples.groups)[:-1])
+    told = np.unique(people[[label.any() for label in labels]])  # who picked something in a head
+    stops = np.random.default_rng(handle.seed).permutation(told)[: -(-len(told) // HELD)]
     held = np.isin(people, stops)
     task = TeacherTask(teacher, examples, drawn, held, training, handle.seed)
     learning = sum(part.numel() for part in teacher.network.parameters() if part.requires_grad)

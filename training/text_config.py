@@ -48,6 +48,7 @@ class Finetuning:
     drop: float = 0.0  # chance of each of its items to be left out
     reorder: float = 0.0  # chance that its order is thrown away
     word_drop: float = 0.0  # chance of each token to be left out
+    dropout: float = 0.05  # of what LoRA's additions or the projection read; a network has its own
     rank: int = 16  # of LoRA
     max_tokens: int = 64  # of a text; more is cut off while training
 

@@ -6,12 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import psutil
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ranking.device import best_device, fast_dtype
+from ranking.device import best_device, fast_dtype, free_memory
 from ranking.encoder_files import EncoderConfig, bytes_needed
 from ranking.text_model import folder_of
 from training import checkpoint
@@ -94,7 +93,7 @@ def _step(
 ) -> float:
     """One step of the optimiser; its mean loss. Raises `Diverged` where that is no number."""
     network.train()
-    rate = training.learning_rate * _rise_and_fall(number, training)
+    rate = training.learning_rate * rise_and_fall(number, training.steps, training.warm_up)
     for group in optimiser.param_groups:
         group["lr"] = rate
     optimiser.zero_grad()
@@ -111,12 +110,12 @@ def _step(
     return total
 
 
-def _rise_and_fall(number: int, training: TextTraining) -> float:
-    """The learning rate's factor at a step, 0 … 1."""
-    rise = max(int(training.warm_up * training.steps), 1)
+def rise_and_fall(number: int, steps: int, warm_up: float) -> float:
+    """The learning rate's factor at a step, 0 … 1; it rises for a share `warm_up` of the steps."""
+    rise = max(int(warm_up * steps), 1)
     if number < rise:
         return (number + 1) / rise
-    return (training.steps - number) / max(training.steps - rise, 1)
+    return (steps - number) / max(steps - rise, 1)
 
 
 def refuse_too_large(config: EncoderConfig) -> None:
@@ -129,10 +128,7 @@ def refuse_too_large(config: EncoderConfig) -> None:
         memory that is free.
     """
     needed = 4 * bytes_needed(folder_of(config), torch.float32.itemsize)
-    if best_device().type == "cuda":
-        free = torch.cuda.mem_get_info()[0]
-    else:
-        free = psutil.virtual_memory().available
+    free = free_memory()
     if needed > free:
         raise TrainingFault(
             f"To train every weight of {Path(config.model).name} takes {needed / 1e9:.1f} GB and "

@@ -17,6 +17,7 @@ from ranking.encoder_files import (
     check_folder,
     config_from,
     digest_of,
+    weight_bytes,
     weight_files,
     weights_sha256,
 )
@@ -75,6 +76,8 @@ def test_shards_are_read_and_digested(tmp_path: Path, folder: Path) -> None:
     assert np.array_equal(whole.encode_items(TEXTS), parts.encode_items(TEXTS))
     assert whole.digest != parts.digest
     assert bytes_needed(sharded, 4) == bytes_needed(folder, 4)
+    (folder / "projection.safetensors").write_bytes(b"12345")  # not in bytes_needed: small
+    assert weight_bytes(folder) == (folder / "model.safetensors").stat().st_size + 5
     weight_files(sharded)[-1].unlink()
     with pytest.raises(RankingFault, match=r"no config.json and model.safetensors"):
         check_folder(sharded, 32)

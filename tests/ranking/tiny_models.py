@@ -49,7 +49,9 @@ def tiny_tokenizer(words: list[str]) -> PreTrainedTokenizerFast:
     core = Tokenizer(WordLevel({word: place for place, word in enumerate(words)}, "<unk>"))
     core.pre_tokenizer = pre_tokenizers.Split("", "isolated")
     core.post_processor = processors.TemplateProcessing(
-        single="<s> $A </s>", special_tokens=[("<s>", 1), ("</s>", 2)]
+        single="<s> $A </s>",
+        pair="<s> $A </s> </s> $B </s>",
+        special_tokens=[("<s>", 1), ("</s>", 2)],
     )
     return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
         tokenizer_object=core,

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from catalog.events import Event, log_interactions
 from catalog.models import Catalog, EncoderVersion, Interaction, Item, ItemVector
-from ranking import serving
+from ranking import encoder, serving
 from ranking.encoder import load_encoder, query_vector
 from ranking.encoder_store import encoder_folder
 from ranking.errors import RankingFault
@@ -27,7 +27,7 @@ from training.kinds import train_and_register
 from training.models import ModelVersion, TrainingRun
 from training.pretrain import pretrain
 from training.registry import promote, prune_encoders, roll_back
-from training.runs import create_claimed
+from training.runs import create_claimed, create_run
 
 pytestmark = [
     pytest.mark.slow,
@@ -179,14 +179,35 @@ def test_each_encoder_is_measured_by_the_texts_alone(catalog: Catalog) -> None:
     assert run.log_lines.filter(text__contains=f"Without {learned}").exists()
 
 
+def test_of_each_way_the_newest_that_may_be_asked_is_measured(catalog: Catalog) -> None:
+    older = made(carried_out(catalog, Kind.FINETUNE, finetune, way="projection", steps=100))
+    knowing = older.metrics | {"split": "leave-last-2"}
+    other = EncoderVersion.objects.create(
+        name=older.name,
+        digest="f" * 64,
+        dimensions=older.dimensions,
+        catalog=catalog,
+        parent=older.parent,
+        way=older.way,
+        metrics=knowing,
+    )
+    run, lease = create_claimed(catalog, Kind.EVALUATE, "test", {})
+    with RunHandle(run, lease) as handle:
+        assert [row["encoder"] for row in by_encoder(handle, "time")][1:] == [str(older)]
+        (encoder_folder(older.digest) / "projection.safetensors").unlink()
+        encoder._load_once.cache_clear()
+        assert [row["model"] for row in by_encoder(handle, "time")] == ["configured"]
+    said = run.log_lines.filter(text__startswith="Without")
+    assert said.filter(text__contains=str(other)).exists()
+    assert said.filter(text__contains=str(older)).exists()
+
+
 def test_an_encoder_that_was_changed_is_refused(catalog: Catalog) -> None:
     learned = made(carried_out(catalog, Kind.FINETUNE, finetune, way="projection", steps=20))
     weights = encoder_folder(learned.digest) / "projection.safetensors"
     content = bytearray(weights.read_bytes())
     content[-1] ^= 1
     weights.write_bytes(content)
-    from ranking import encoder
-
     encoder._load_once.cache_clear()
     with pytest.raises(RankingFault, match="changed"):
         choose_encoder(catalog, learned.digest)
@@ -210,6 +231,23 @@ def test_old_encoders_are_forgotten_unless_a_bundle_needs_them(
     assert not ItemVector.objects.filter(encoder_id=second.pk).exists()
     assert encoder_folder(first.digest).exists()
     assert encoder_folder(third.digest).exists()
+
+
+def test_an_encoder_stays_while_a_run_may_still_read_by_it(
+    catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("training.registry.KEEP_ENCODERS", 1)
+    told, begun, gone, _ = (
+        made(carried_out(catalog, Kind.FINETUNE, finetune, way="projection", steps=steps))
+        for steps in (20, 30, 40, 50)
+    )
+    create_run(catalog, Kind.TRAIN, {"encoder": told.digest[:8]})
+    paused = create_run(catalog, Kind.EVALUATE)
+    facts = {"default encoder": begun.digest}
+    TrainingRun.objects.filter(pk=paused.pk).update(state="paused", environment=facts)
+    assert prune_encoders(catalog) == [gone.digest]
+    TrainingRun.objects.update(state="succeeded")
+    assert set(prune_encoders(catalog)) == {told.digest, begun.digest}
 
 
 def test_wrong_parameters_and_too_little_are_said_in_one_line(catalog: Catalog) -> None:

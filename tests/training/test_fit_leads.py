@@ -13,7 +13,16 @@ from ranking.rankers.leads import UNTRIED, Leads
 from ranking.types import DAY, FloatArray
 from tests.ranking.worlds import NOW, item_index, log_of, state
 from tests.training.test_fit_tower import Silent
-from training.fit_leads import LEAST, LENGTHS, TRIED, Length, best_path, fit_leads, learn
+from training.fit_leads import (
+    LEAST,
+    LENGTHS,
+    TRIED,
+    Length,
+    _mean_and_error,
+    best_path,
+    fit_leads,
+    learn,
+)
 from training.handle import RunHandle
 from training.splits import Moments, PastRequest, shortened, time_split
 
@@ -75,6 +84,15 @@ def test_shares_are_found_and_end_where_they_help_no_more() -> None:
     assert leads.sources_at(5.0) == 0.0
     assert leads.text_at(99.0, np.zeros(1, dtype=np.float32)) == 0.0
     assert any("nDCG@10" in line for line in said)
+
+
+def test_requests_of_one_person_are_no_news_of_each_other() -> None:
+    gains = np.array([[0.1], [0.3], [0.8]])
+    mean, error = _mean_and_error(gains, np.arange(3))
+    assert mean == pytest.approx([0.4])
+    assert error == pytest.approx([np.std([0.1, 0.3, 0.8], ddof=1) / 3**0.5])
+    again = _mean_and_error(np.repeat(gains, 5, axis=0), np.repeat(np.arange(3), 5))
+    assert again == (pytest.approx(mean), pytest.approx(error))
 
 
 def test_the_rankers_alone_decide_where_nothing_helps() -> None:

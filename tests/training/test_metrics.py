@@ -179,6 +179,11 @@ def test_interval_holds_the_mean_and_narrows() -> None:
     assert np.isnan(metrics.bootstrap_interval(np.zeros(0))).all()
 
 
+def test_the_best_of_several_needs_more_certainty() -> None:
+    assert metrics.level_of_each(1) == pytest.approx(0.95)
+    assert metrics.level_of_each(5) == pytest.approx(0.99)
+
+
 def test_interval_draws_people_not_requests() -> None:
     values, clusters = np.array([1.0, 0.0, 1.0, 1.0]), ints(9, 4, 9, 9)
     # two people: 9 twice = 1, both = 3/4, 4 twice = 0, at a quarter, a half and a quarter

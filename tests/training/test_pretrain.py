@@ -48,6 +48,16 @@ def test_an_encoder_without_dropout_is_found_out(kind: str, steady: bool, tmp_pa
     assert one[0].shape != two[0].shape or not torch.equal(one[0], two[0])
 
 
+def test_texts_are_read_with_the_prefix_that_items_have(tmp_path: Path) -> None:
+    tokenizer = load_tokenizer(EncoderConfig(str(tiny_model("bert", tmp_path / "bert"))))
+    items = [("green", "tea", "a hill")]
+    bare = CatalogText(items, tokenizer, 64)
+    told = CatalogText(items, tokenizer, 64, "the ")
+    prefix = tokenizer("the ")["input_ids"][:-1]  # without the end of the text
+    for part in ("whole", "title", "rest"):
+        assert getattr(told, part)[0] == [*prefix, *getattr(bare, part)[0][1:]], part
+
+
 def test_a_thinned_text_keeps_both_ends() -> None:
     assert thinned([1, 5, 6, 2], 1.0) == [1, 2]
     assert thinned([1, 5, 6, 2], 0.0) == [1, 5, 6, 2]

@@ -48,6 +48,10 @@ class TestSheets:
         found = checked(SHEETS[kind], shop, usual)
         assert (found.values, found.faults) == ({}, {})
 
+    def test_what_a_command_says_counts_though_it_is_usual(self, shop: Catalog) -> None:
+        said = checked(SHEETS["finetune"], shop, {"way": "lora"}, keep_usual=True)
+        assert said.values == {"way": "lora"}  # so that no search overrules it
+
     @pytest.mark.parametrize("language", ["en", "zh-hans"])
     def test_what_an_empty_field_means_is_said(self, language: str) -> None:
         with override(language):

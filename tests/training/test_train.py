@@ -32,7 +32,7 @@ from training.backtest import Backtest, backtest, mean_leads
 from training.by_history import told as by_history_told
 from training.cold_start import cold_start
 from training.cold_start import told as cold_start_told
-from training.errors import TrainingFault
+from training.errors import RunInterrupted, TrainingFault
 from training.evaluation import ablate_catalog, evaluate_catalog
 from training.fit import Limits
 from training.fit_personal import config_for
@@ -100,6 +100,32 @@ def test_a_personal_model_is_served_as_it_was_trained(
     assert PERSONAL not in {stage.name for stage in usual.stages}
     figures = ModelVersion.objects.get(bundle_id=bundle_id).metrics
     assert "without the personal model" in figures
+
+
+@pytest.mark.parametrize("stage", ["tower", "ranker dcn", "evaluating"])
+def test_a_killed_training_ends_with_the_same_bundle(
+    catalog: Catalog, stage: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def digests(run: TrainingRun) -> dict[str, str]:
+        return dict(open_bundle(ModelVersion.objects.get(run=run).bundle_id).meta.digests)
+
+    trained(catalog)
+    whole = digests(TrainingRun.objects.get())
+    TrainingRun.objects.update(state="succeeded")
+    small = {"epochs": 2, "rounds": 10, "network_epochs": 1}
+    run, lease = create_claimed(catalog, TrainingRun.Kind.TRAIN, "test", small)
+
+    def killed(handle: RunHandle) -> None:
+        if handle._stage.lower().startswith(stage):
+            raise RunInterrupted("The machine goes down.")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(RunHandle, "check", killed)
+        with pytest.raises(RunInterrupted), RunHandle(run, lease) as handle:
+            train_and_register(handle)
+    with RunHandle(run, lease) as handle:
+        train_and_register(handle)
+    assert digests(run) == whole  # bit for bit
 
 
 def evaluated(catalog: Catalog, split: str) -> dict[str, Any]:

@@ -119,6 +119,8 @@ def test_the_command_says_what_does_not_go_together() -> None:
     Catalog.objects.create(slug="street", name="S", item_kind="product")
     for options, said in (
         (["--transfer", "--cold-start"], "--cold-start and --transfer, not both"),
+        (["--by-history", "--fresh"], "--by-history does not read --fresh"),
+        (["--ablate", "--people", "9"], "--ablate does not read --people"),
         (["--svg", "plot.svg"], "go with --by-encoder"),
         (["--transfer", "--svg", "/no/folder/plot.svg"], "no folder /no/folder"),
         (["--transfer", "--stored"], "evaluate street --transfer makes one"),

@@ -107,6 +107,11 @@ class Command(BaseCommand):
             raise CommandError(f"Say one of {' and '.join(map(flag, instead))}, not both.")
         if (options["svg"] or options["stored"]) and (not instead or instead == ["ablate"]):
             raise CommandError(f"--svg and --stored go with {', '.join(map(flag, MEASURES))}.")
+        unread = [name for name in ("fresh", "tuned", "ranks") if instead and options[name]]
+        unread += ["people"] if options["people"] and instead == ["ablate"] else []
+        if unread:
+            told = " and ".join(map(flag, unread))
+            raise CommandError(f"{flag(instead[0])} does not read {told}: leave it out.")
         if instead:
             self._instead(catalog, instead[0], options)
             return

@@ -40,8 +40,10 @@ class Command(BaseCommand):
         """The run's parameters with these changes."""
         if changes and run.kind not in SHEETS:
             raise CommandError(f"A {run.kind} run is repeated as it was, without --param.")
-        found = checked(SHEETS[run.kind], run.catalog, changes) if changes else None
-        if found and found.faults:
+        if not changes:
+            return dict(run.parameters)
+        found = checked(SHEETS[run.kind], run.catalog, changes, keep_usual=True)
+        if found.faults:
             raise CommandError(" ".join(found.faults.values()))
         kept = {name: value for name, value in run.parameters.items() if name not in changes}
-        return kept | (found.values if found else {})
+        return kept | found.values
