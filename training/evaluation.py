@@ -38,7 +38,14 @@ from training.errors import TrainingFault
 from training.fit import Limits, fit_pipeline, fit_sources
 from training.handle import RunHandle
 from training.impressions import read_impressions, with_impressions
-from training.report import LIVE, PIPELINE, Ranked, report
+from training.report import (
+    LIVE,
+    PIPELINE,
+    WITH_PERSONAL,
+    WITHOUT_PERSONAL,
+    Ranked,
+    report,
+)
 from training.scoring import Scorer, padded, ranks_of, tower_scorer
 from training.snapshot import open_snapshot, read_log, snapshot_of
 from training.splits import (
@@ -167,7 +174,7 @@ def evaluate_state(
         ranked.append(asked.answers("tower alone", "part", tower_scorer(then), 0.0))
     if state.personalizer is not None:
         other = pipeline_scorer(replace(then, personal_on=not state.personal_on))
-        name = f"{'without' if state.personal_on else 'with'} the personal model"
+        name = WITHOUT_PERSONAL if state.personal_on else WITH_PERSONAL
         ranked.append(asked.answers(name, "part", other, 0.0))
     if live is not None:
         scorer = pipeline_scorer(live.as_of(known, split.test.now))

@@ -18,6 +18,8 @@ from training.splits import PastRequest, Split
 
 PIPELINE = gettext_noop("full pipeline")
 LIVE = "live model"
+WITH_PERSONAL = "with the personal model"  # where it is switched off, and the other way round
+WITHOUT_PERSONAL = "without the personal model"
 MAIN = "ndcg@10"
 SHOWN = ("ndcg@10", "recall@10", "recall@20", "mrr@100")  # in the table of text
 DEPTHS = (5, 10, 20, 100)

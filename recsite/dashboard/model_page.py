@@ -19,6 +19,7 @@ from training import registry, rollout
 from training.errors import TrainingFault
 from training.gate import gate, paired_with
 from training.models import ModelVersion
+from training.report import WITH_PERSONAL, WITHOUT_PERSONAL
 
 ALONE = {"words": gettext_noop("Metric"), "value": gettext_noop("This model")}
 COLUMNS = {**ALONE, "live": gettext_noop("Live"), "difference": gettext_noop("Difference")}
@@ -66,6 +67,7 @@ def page(request: HttpRequest, slug: str, bundle_id: str) -> HttpResponse:
             "has_files": bundle_exists(version.bundle_id),
             "snapshot": snapshot_of(version.bundle_id)
             or (version.run.snapshot_digest if version.run else ""),
+            "personal": _personal(version),
             "children": version.children.order_by("-created_at")[:10],
             "rows": rows,
             "segments": parts,
@@ -78,6 +80,16 @@ def page(request: HttpRequest, slug: str, bundle_id: str) -> HttpResponse:
             "next_share": rollout.next_share(catalog.challenger_share),
         },
     )
+
+
+def _personal(version: ModelVersion) -> dict[str, object] | None:
+    """Whether its personal model is switched on, and nDCG@10 of the test with it and without it."""
+    for name, is_on in ((WITHOUT_PERSONAL, True), (WITH_PERSONAL, False)):
+        if name in version.metrics:
+            served, other = (version.metrics[key]["ndcg@10"]["value"] for key in ("pipeline", name))
+            with_it, without = (served, other) if is_on else (other, served)
+            return {"is_on": is_on, "with_it": with_it, "without": without}
+    return None
 
 
 @needs(Role.VIEWER)

@@ -159,6 +159,7 @@ def page(request: HttpRequest, slug: str) -> HttpResponse:
     live = registry.live_version(catalog)
     encoders = list(catalog.encoders.select_related("parent").order_by("-created_at"))
     searches = _searches(catalog)
+    trainings = TrainingRun.objects.trainings().filter(catalog=catalog)
     learns_from = list(catalog.learns_from.order_by("pk"))
     history = catalog.promotions.select_related("by").order_by("-at", "-pk")
     return render(
@@ -172,7 +173,7 @@ def page(request: HttpRequest, slug: str) -> HttpResponse:
             "page_range": found.paginator.get_elided_page_range(found.number),
             "rows": [_row(version, live) for version in found],
             "live": live,
-            "training": TrainingRun.objects.trainings().going_on().filter(catalog=catalog).first(),
+            "training": None if found.object_list else trainings.going_on().first(),
             "heads": sorting.heads(COLUMNS, request.GET, texts=("created",)),
             "query": f"{rest.urlencode()}&" if rest else "",
             "shares": rollout.SHARES,

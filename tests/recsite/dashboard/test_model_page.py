@@ -55,6 +55,22 @@ class TestPage:
             assert said in page
         assert address(other) in staff.get(address(live)).content.decode()  # a child
 
+    def test_the_personal_model_with_its_worth(
+        self, staff: Client, pair: tuple[ModelVersion, ModelVersion]
+    ) -> None:
+        _, other = pair
+        text = " ".join(staff.get(address(other)).content.decode().split())
+        assert "<dt>Personal model</dt><dd>none</dd>" in text
+        for name, said in (
+            ("with the personal model", "switched off: it did not surely pay"),
+            ("without the personal model", "switched on"),
+        ):
+            other.metrics |= {name: {"ndcg@10": {"value": 0.22}}}
+            other.save()
+            text = " ".join(staff.get(address(other)).content.decode().split())
+            assert said in text
+        assert "0.2100 with it, 0.2200 without" in text
+
     def test_what_was_measured_on_other_requests_says_so(
         self, staff: Client, pair: tuple[ModelVersion, ModelVersion], shop: Catalog, tmp_path: Path
     ) -> None:
