@@ -22,9 +22,7 @@ from training.fit_personal import (
     Heads,
     PersonalTraining,
     choose_design,
-    config_for,
     cross_fitted,
-    fit_design,
     heads_of,
 )
 from training.handle import RunHandle
@@ -95,17 +93,11 @@ def test_what_surely_pays_is_kept() -> None:
     assert due.ndcg(scores).mean() > due.ndcg(due.in_order()).mean() + 0.2
 
 
-def test_it_learns_in_any_number_of_steps() -> None:
-    some = heads(lambda feature, items, last: (feature > 1.0).astype(np.float32))
-    for steps in (1, 2, 9, 10, 11):
-        training = PersonalTraining(epochs=1, batch=-(-PEOPLE // steps))
-        config = config_for("features", then(), words())
-        fit_design(handle(), config, then(), words(), some.examples, training)
-
-
 def test_chance_is_switched_off() -> None:
-    draw = np.random.default_rng(5)
-    noise = heads(lambda feature, items, last: (draw.random(len(items)) < 0.1).astype(np.float32))
+    draw = np.random.default_rng(7)
+    noise = heads(
+        lambda feature, items, last: (draw.random(len(items)) < 0.1).astype(np.float32), seed=7
+    )
     told = Told()
     model, pays = choose_design(cast(RunHandle, told), noise, then(), words(), TRAINING)
     assert not pays
