@@ -36,6 +36,7 @@ from training.words import texts_of
 
 MOST_LOSS = 0.005  # of nDCG@10, relative
 CLOSE = 0.95  # cosine to fp32 that is needed: search reads the vectors, too, without feedback
+SAME = 0.999  # cosine that is needed where requests are too few to tell what is lost
 QUERY_TOKENS, QUERIES = 12, 100  # tokens of a query, its two special ones too; queries timed
 AT_ONCE = 512  # texts read between two looks whether the run has to stop
 PARAMETERS = ("encoder", "split")
@@ -70,9 +71,18 @@ class Measured:
         """The change of nDCG@10 with its 95 % interval."""
         return with_interval(np.array(self.ndcg) - np.array(full.ndcg), np.array(self.people))
 
+    def tells(self, full: "Measured") -> bool:
+        """Whether the requests are enough to tell a loss of MOST_LOSS."""
+        low, high = self.interval(full)
+        return high - low <= 2 * MOST_LOSS
+
     def keeps(self, full: "Measured") -> bool:
-        """Whether it stays close and loses less than MOST_LOSS."""
-        return self.cosine >= CLOSE and self.loss(full) < MOST_LOSS
+        """Whether it stays close and loses less than MOST_LOSS.
+
+        Chance hides a loss as well as it feigns one: where it may, only next to the same will do.
+        """
+        needed = CLOSE if self.tells(full) else SAME
+        return self.cosine >= needed and self.loss(full) < MOST_LOSS
 
     def row(self, full: "Measured") -> dict[str, Any]:
         """What is kept of it with an encoder."""
@@ -134,8 +144,8 @@ def _why_none(handle: RunHandle, parent: EncoderVersion, found: list[Measured]) 
     if not found[0].ndcg:
         return f"There is no feedback yet to tell what each loses, so none is registered.{stays}"
     return (
-        f"None is faster, close (cosine {CLOSE}) and loses less than {MOST_LOSS:.1%} of nDCG@10, "
-        f"so none is registered.{stays}"
+        f"None is faster, close (cosine {CLOSE}, or {SAME} where requests are few) and loses "
+        f"less than {MOST_LOSS:.1%} of nDCG@10, so none is registered.{stays}"
     )
 
 
@@ -157,14 +167,14 @@ def unsure(found: list[Measured]) -> str:
     full = found[0]
     if not full.ndcg:
         return ""
-    wide = {one.name: one.interval(full) for one in found if one.cosine >= CLOSE}
-    wide = {name: ends for name, ends in wide.items() if ends[1] - ends[0] > 2 * MOST_LOSS}
-    if not wide:
+    close = [one for one in found if one.cosine >= CLOSE and not one.tells(full)]
+    if not close:
         return ""
+    wide = {one.name: one.interval(full) for one in close}
     told = ", ".join(f"{name} ± {(high - low) / 2:.1%}" for name, (low, high) in wide.items())
     return (
         f"{len(full.ndcg):,} requests of {len(set(full.people)):,} people are too few to tell a "
-        f"loss of {MOST_LOSS:.1%}: {told}. What was measured is taken as it is."
+        f"loss of {MOST_LOSS:.1%}: {told}. So it takes a cosine of {SAME} as well."
     )
 
 

@@ -238,7 +238,10 @@ def test_the_fastest_that_stays_close_wins() -> None:
     assert fastest([full, replace(close, ndcg=[0.095, 0.295])]) is None  # loses 2.5 %, surely
     by_chance = replace(close, ndcg=[0.15, 0.24])  # loses 2.5 % by an interval that holds 0
     assert fastest([full, by_chance]) is None
-    assert fastest([full, replace(by_chance, ndcg=[0.15, 0.2492])]) is not None  # 0.2 %
+    few = replace(by_chance, ndcg=[0.15, 0.2492])  # 0.2 %, ± 25 %
+    assert fastest([full, few]) is None
+    assert fastest([full, replace(few, cosine=0.9995)]) is not None
+    assert fastest([full, replace(by_chance, cosine=0.9995)]) is None
     assert fastest([full, replace(close, ndcg=[0.1, 0.299])]) is not None  # 0.25 %
     assert fastest([full, replace(close, cosine=0.5)]) is None
     assert fastest([full, replace(close, query_ms=11.0)]) is None
