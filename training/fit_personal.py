@@ -49,7 +49,7 @@ LEAST_REQUESTS = 100  # to learn from
 TIMED = 10  # heads, the longest ones
 GROUPS = 4  # of people, each re-ordered by what the others taught
 CUT = 10
-LEAST_STEPS = 150  # else it hardly moves from the ranker's order, where it begins
+LEAST_STEPS = 50  # else it hardly moves from the ranker's order, where it begins
 WARM_UP = 0.1  # share of the steps in which the learning rate rises
 
 
