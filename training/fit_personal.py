@@ -49,7 +49,6 @@ LEAST_REQUESTS = 100  # to learn from
 TIMED = 10  # heads, the longest ones
 GROUPS = 4  # of people, each re-ordered by what the others taught
 CUT = 10
-LEAST_STEPS = 50  # else it hardly moves from the ranker's order, where it begins
 WARM_UP = 0.1  # share of the steps in which the learning rate rises
 
 
@@ -57,7 +56,7 @@ WARM_UP = 0.1  # share of the steps in which the learning rate rises
 class PersonalTraining:
     """How a personal model is trained."""
 
-    epochs: int = 3  # and as many more as LEAST_STEPS take
+    epochs: int = 3
     batch: int = 32  # requests
     learning_rate: float = 5e-4
     weight_decay: float = 1e-2
@@ -180,14 +179,12 @@ def fit_design(
         network.parameters(), training.learning_rate, weight_decay=training.weight_decay
     )
     requests = len(examples.groups)
-    each = -(-requests // training.batch)  # steps an epoch
-    epochs = max(training.epochs, -(-LEAST_STEPS // each))
-    steps = epochs * each
+    steps = training.epochs * -(-requests // training.batch)
     fading = torch.optim.lr_scheduler.LambdaLR(
         optimiser, lambda number: rise_and_fall(number, steps, WARM_UP)
     )
     network.train()
-    for epoch in range(epochs):
+    for epoch in range(training.epochs):
         order = np.random.default_rng(seed + epoch).permutation(requests)
         for batch in batches(model, examples, columns, training.batch, order):
             handle.check()
