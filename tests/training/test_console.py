@@ -48,4 +48,5 @@ def test_what_is_right_is_told_to_the_run(shop: Catalog, monkeypatch: pytest.Mon
     monkeypatch.setattr("training.console.follow", followed)
     options = {"param": ["steps=12", "warm_up=0.2", "patience=4"], "seed": 7}
     run = carry_out(shop, Kind.PRETRAIN, options, print)
-    assert (run.parameters, run.seed) == ({"steps": 12, "warm_up": 0.2}, 7)
+    said = {"steps": 12, "warm_up": 0.2, "patience": 4}  # the last one though it is usual
+    assert (run.parameters, run.seed) == (said, 7)
