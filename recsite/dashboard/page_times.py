@@ -51,7 +51,11 @@ def addresses(named: Mapping[str, Any]) -> list[str]:
 def whole_pages(client: Client, named: Mapping[str, Any]) -> list[str]:
     """Those of them that answer a GET with a whole page: no buttons, fragments and files."""
     answers = ((address, client.get(address)) for address in addresses(named))
-    return [address for address, answer in answers if b"</html>" in answer.getvalue()]
+    return [
+        address
+        for address, answer in answers
+        if answer.status_code != 405 and b"</html>" in answer.getvalue()
+    ]
 
 
 def dear_parts(named: Mapping[str, Any]) -> list[str]:
