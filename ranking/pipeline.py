@@ -96,12 +96,11 @@ def rank(state: RankingState, context: UserContext, query: Query, trace: Trace) 
         if NEAR_DUPLICATES not in query.without:
             unique = drop_near_duplicates(state, context, best_first)
         out.append(len(unique))
-    if state.personalizer is None or not state.personal_on or not len(unique.features):
-        return unique
-    if PERSONAL in query.without:
+    personal = state.personalizer if state.personal_on else None
+    if personal is None or not len(unique.features) or PERSONAL in query.without:
         return unique
     with trace.stage(PERSONAL, len(unique)):  # ⑧
-        return state.personalizer.rerank(unique, recent_rows(context, HISTORY))
+        return personal.rerank(unique, recent_rows(context, HISTORY))
 
 
 def place(

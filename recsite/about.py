@@ -38,14 +38,14 @@ def catalog_states() -> list[CatalogState]:
     loads: dict[int, list[LoadState]] = {}
     for load in LoadState.objects.filter(finished_at__isnull=True).order_by("pk"):
         loads.setdefault(load.catalog_id, []).append(load)
-    trained = set(TrainingRun.objects.trainings().going_on().values_list("catalog", flat=True))
+    training = set(TrainingRun.objects.trainings().going_on().values_list("catalog", flat=True))
     return [
         CatalogState(
             catalog,
             items.get(catalog.pk, 0),
             _pages_of(catalog),
             loads.get(catalog.pk, []),
-            catalog.pk in trained,
+            catalog.pk in training,
         )
         for catalog in Catalog.objects.order_by("pk")
     ]

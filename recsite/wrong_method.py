@@ -5,6 +5,8 @@ from collections.abc import Callable
 from django.http import HttpRequest, HttpResponseBase, HttpResponseNotAllowed
 from django.shortcuts import render
 
+from recsite.outage import speaks_json
+
 
 class WrongMethodMiddleware:
     """Gives Django's empty 405 a page, with the same `Allow`."""
@@ -15,8 +17,8 @@ class WrongMethodMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         """The answer, or the page that stands for it."""
         answer = self.get_response(request)
-        if not isinstance(answer, HttpResponseNotAllowed) or request.path_info.startswith("/api/"):
-            return answer  # programs have no buttons
+        if not isinstance(answer, HttpResponseNotAllowed) or speaks_json(request):
+            return answer
         page = render(request, "wrong_method.html", status=405)
         page["Allow"] = answer["Allow"]
         return page

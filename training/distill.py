@@ -3,9 +3,8 @@
 The rankers of a live model have learned from the validation fold, so its heads would be ordered
 better than any that comes. Therefore a run fits rankers of its own on the folds before validation,
 as fit_ranker.py does to choose its rankers; the tower, which takes longest and has not learned from
-that fold, is the live model's, and so are the recipes of the tables, few that they are, though they
-were chosen on it. On any split but `time` they are fitted anew,
-and nothing is registered: this is for measuring.
+that fold, is the live model's, and so are the recipes of the tables, though chosen on it. On any
+split but `time` they are fitted anew, and nothing is registered: this is for measuring.
 
 Who teaches whom: training/teacher.py, students.py, tower_student.py; what is measured, by
 cross-fitting over groups of people: distill_measure.py. The final student learns, of each head,
@@ -112,7 +111,7 @@ def distill(handle: RunHandle) -> None:
             handle.log(_why_none(best, pays, ground.split))
             return
         facts = asdict(wanted) | facts
-        _publish(handle, ground.live, state, students.words, facts, metrics)
+        _publish(handle, ground.live, state.items, student, students.words, facts, metrics)
 
 
 def _tell(handle: RunHandle, compared: Compared, people: IntArray) -> None:
@@ -214,10 +213,10 @@ def _course(handle: RunHandle, then: RankingState, ground: Ground, wanted: Disti
     absent = visitors(ground.log, fold, wanted.unlabelled, seed)
     others = heads_of(handle, then, ground.log, absent, wanted.unlabelled)
     course = Course.of(heads, others, wanted.groups, seed)
-    label = [part.any() for part in course.split(course.examples.labels)]
     handle.log(
         f"{len(heads.picked):,} heads of {len(np.unique(heads.users)):,} people, "
-        f"{sum(label):,} with picks; {len(others.picked):,} of people who did not come"
+        f"{course.examples.with_picks().sum():,} with picks; {len(others.picked):,} of people "
+        "who did not come"
     )
     return course
 
@@ -262,17 +261,16 @@ def _measured(
 def _publish(
     handle: RunHandle,
     live: Bundle,
-    state: RankingState,
+    items: ItemIndex,
+    student: Personalizer,
     words: Words,
     facts: dict[str, Any],
     metrics: dict[str, Any],
 ) -> None:
-    """Register the live model with the state's personal model in it."""
+    """Register the live model with this student in it."""
     handle.stage("writing the bundle", 0.97)
-    student = state.personalizer
-    assert student is not None
     folder = handle.folder / "bundle"
-    _write(folder, live, state.items, student, words)
+    _write(folder, live, items, student, words)
     parameters = live.meta.parameters | {
         "personalizer": asdict(student.network.config),
         "personal_on": True,

@@ -38,14 +38,7 @@ from training.errors import TrainingFault
 from training.fit import Limits, fit_pipeline, fit_sources
 from training.handle import RunHandle
 from training.impressions import read_impressions, with_impressions
-from training.report import (
-    LIVE,
-    PIPELINE,
-    WITH_PERSONAL,
-    WITHOUT_PERSONAL,
-    Ranked,
-    report,
-)
+from training.report import LIVE, PIPELINE, WITH_PERSONAL, WITHOUT_PERSONAL, Ranked, report
 from training.scoring import Scorer, padded, ranks_of, tower_scorer
 from training.snapshot import open_snapshot, read_log, snapshot_of
 from training.splits import (

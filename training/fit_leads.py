@@ -143,11 +143,10 @@ def learn(lengths: list[Length], seed: int, say: Callable[[str], None]) -> Leads
     paths = [best_path(_worth(lengths, half)) for half in halves]
     worth = []
     for place, length in enumerate(lengths):
-        # each half is judged by what the other one taught
-        sides = list(zip(halves, reversed(paths), strict=True))
-        lead = np.concatenate([length.lead[half[place], path[place]] for half, path in sides])
-        asked = np.concatenate([length.people[half[place]] for half, _ in sides])
-        mean, spread = _mean_and_error(lead, asked)
+        # (R,) each half is judged by what the other one taught
+        taught = np.where(halves[0][place], paths[1][place], paths[0][place])
+        lead = length.lead[np.arange(len(taught)), taught]
+        mean, spread = _mean_and_error(lead, length.people)
         worth.append(float(mean - spread))
         say(
             f"Leads: {length.known:g} known: nDCG@10 {length.gains[:, 0].mean():.4f} by the "

@@ -168,9 +168,9 @@ def unsure(found: list[Measured]) -> str:
     if not full.ndcg:
         return ""
     close = [one for one in found if one.cosine >= CLOSE and not one.tells(full)]
-    if not close:
-        return ""
     wide = {one.name: one.interval(full) for one in close}
+    if not wide:
+        return ""
     told = ", ".join(f"{name} ± {(high - low) / 2:.1%}" for name, (low, high) in wide.items())
     return (
         f"{len(full.ndcg):,} requests of {len(set(full.people)):,} people are too few to tell a "

@@ -139,7 +139,7 @@ class TeacherTask:
         self.batch, self.seed = training.batch, seed
         self.rows = examples.requests()
         self.labels = np.split(examples.labels, np.cumsum(examples.groups)[:-1])
-        told = np.array([label.any() for label in self.labels])  # others teach a teacher nothing
+        told = examples.with_picks()  # others teach a teacher nothing
         self.known, self.held = np.flatnonzero(told & ~held), np.flatnonzero(told & held)
 
     def loss_of(self, number: int) -> Tensor:
@@ -189,8 +189,7 @@ def fit_teacher(
     """
     torch.manual_seed(handle.seed)
     teacher = Teacher(items, shape)
-    labels = np.split(examples.labels, np.cumsum(examples.groups)[:-1])
-    told = np.unique(people[[label.any() for label in labels]])  # who picked something in a head
+    told = np.unique(people[examples.with_picks()])
     stops = np.random.default_rng(handle.seed).permutation(told)[: -(-len(told) // HELD)]
     held = np.isin(people, stops)
     task = TeacherTask(teacher, examples, drawn, held, training, handle.seed)

