@@ -47,8 +47,9 @@ class Examples:
 
     def with_picks(self) -> NDArray[np.bool_]:
         """Whether anything of each request was picked. (G,)"""
-        borders = np.cumsum(self.groups)[:-1]
-        return np.array([label.any() for label in np.split(self.labels, borders)], dtype=bool)
+        count = len(self.groups)
+        request = np.repeat(np.arange(count), self.groups)  # (M,)
+        return np.bincount(request, self.labels, count) > 0
 
     def keep(self, chosen: NDArray[np.bool_]) -> "Examples":
         """Those of some requests. (G,)"""
