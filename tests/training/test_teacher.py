@@ -8,6 +8,7 @@ from ranking.types import IntArray
 from tests.ranking.worlds import log_of
 from training.course import NOBODYS, Course, visitors
 from training.fit_personal import NAMES, Heads
+from training.negatives import NO_EXAMPLES
 from training.splits import Fold, PastRequest
 from training.teacher import drawn_candidates
 
@@ -44,6 +45,12 @@ def test_picks_are_half_at_most_and_upper_places_come_more_often() -> None:
     assert counts[:3].sum() > 2 * counts[-3:].sum()
     short = drawn_candidates(heads(np.arange(1), (3,)).examples, 50, seed=1)
     np.testing.assert_array_equal(short[0], np.arange(SIZE))
+
+
+def test_which_requests_have_picks() -> None:
+    known, unknown = heads(np.arange(2), (3,)).examples, heads(np.arange(1), ()).examples
+    assert Examples.joined([known, unknown]).with_picks().tolist() == [True, True, False]
+    assert NO_EXAMPLES.with_picks().tolist() == []
 
 
 def test_nobody_learns_from_the_group_that_is_measured(course: Course) -> None:
