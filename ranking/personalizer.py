@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_model, save_model
 from torch import Tensor, nn
-from torch.nn.functional import normalize
+from torch.nn.functional import normalize, scaled_dot_product_attention
 
 from ranking.rankers.examples import HISTORY, Rows
 from ranking.rankers.network import FeatureNetwork
@@ -115,18 +115,29 @@ class PersonalNetwork(FeatureNetwork):
         return items * (weights @ history)
 
     def _meet_words(self, item_words: Tensor, history_words: Tensor) -> list[Tensor]:
-        """How well each candidate's words are met by the history's. (B, N, e) and (B, N, 1)"""
+        """How well each candidate's words are met by the history's. (B, N, e) and (B, N, 1)
+
+        Attention as PyTorch fuses it, and a product of each word and the one nearest to it: tables
+        of every word against every other, kept for the gradient, would take most of a training.
+        """
         batch, count, length = item_words.shape
-        asked = self._vectors_of(item_words)  # (B, N, T, e)
+        asked = self._vectors_of(item_words).flatten(1, 2)  # (B, N·T, e)
         known = self._vectors_of(history_words).flatten(1, 2)  # (B, H·T, e)
-        there = (history_words != NO_TOKEN).flatten(1).unsqueeze(1)  # (B, 1, H·T)
-        likeness = asked.flatten(1, 2) @ known.transpose(1, 2)  # (B, N·T, H·T)
-        weights = torch.softmax((self.sharpness * likeness).masked_fill(~there, FAR), dim=-1)
-        met = ((weights * there) @ known).view(batch, count, length, -1)  # (B, N, T, e)
-        best = likeness.masked_fill(~there, -1.0).amax(dim=-1).view(batch, count, length, 1)
-        real = (item_words != NO_TOKEN).unsqueeze(-1)  # (B, N, T, 1)
-        many = real.sum(dim=2).clamp(min=1)
-        return [(asked * met * real).sum(dim=2) / many, (best * real).sum(dim=2) / many]
+        nothing = (history_words == NO_TOKEN).flatten(1).unsqueeze(1)  # (B, 1, H·T)
+        bias = FAR * nothing.to(asked.dtype)
+        query, key = (self.sharpness * asked).unsqueeze(1), known.unsqueeze(1)  # of one head
+        mask = bias.expand(-1, count * length, -1).unsqueeze(1)  # (B, 1, N·T, H·T)
+        met = scaled_dot_product_attention(query, key, key, mask, scale=1.0).squeeze(1)
+        with torch.no_grad():
+            nearest = torch.baddbmm(bias, asked, known.transpose(1, 2)).argmax(dim=-1)  # (B, N·T)
+        nearest_words = known.gather(1, nearest.unsqueeze(-1).expand_as(asked))  # (B, N·T, e)
+        best = (asked * nearest_words).sum(dim=-1, keepdim=True)  # (B, N·T, 1)
+        many = (item_words != NO_TOKEN).sum(dim=2, keepdim=True).clamp(min=1)  # (B, N, 1)
+        found = (
+            asked * met,
+            best,
+        )  # (B, N·T, e), (B, N·T, 1); 0 where there is no word: its vector is 0
+        return [each.view(batch, count, length, -1).sum(dim=2) / many for each in found]
 
     def _vectors_of(self, words: Tensor) -> Tensor:
         """Rows of `words` → what is learned of them. (…,) → (…, e), unit length or 0"""

@@ -55,6 +55,27 @@ def test_before_it_has_learned_the_order_stands(design: str) -> None:
     assert moved.rows.tolist() == list(range(COUNT))
 
 
+def test_words_meet_the_words_of_the_history() -> None:
+    """Two dimensions by hand: right, up and, with a length of 1, in between."""
+    network = PersonalNetwork(PersonalConfig("tokens", (), token_count=3, token_size=2))
+    network.words[:3] = torch.tensor([[2.0, 0.0], [0.0, 3.0], [0.6, 0.8]])
+    torch.nn.init.eye_(network.read.weight)
+    torch.nn.init.constant_(network.sharpness, np.log(3))
+    none = NO_TOKEN
+    candidates = torch.tensor([[[0, none], [1, 2], [none, none]]])  # (1, N, T)
+    history = torch.tensor([[[0, 1], [none, none]]])  # (1, H, T)
+    met, best = network._meet_words(candidates, history)
+    # Right is met by right three times as much as by up: (¾, ¼). The other way round up.
+    weight = 3**0.6 / (3**0.6 + 3**0.8)  # of right, for the word in between
+    between = (0.6 * weight, 0.8 * (1 - weight))
+    expected = [[0.75, 0.0], [between[0] / 2, (0.75 + between[1]) / 2], [0.0, 0.0]]
+    torch.testing.assert_close(met[0], torch.tensor(expected))
+    torch.testing.assert_close(best[0, :, 0], torch.tensor([1.0, 0.9, 0.0]))
+    met, best = network._meet_words(candidates, torch.full_like(history, none))
+    assert not met.any()
+    assert not best.any()
+
+
 @pytest.mark.parametrize("design", DESIGNS)
 def test_only_the_head_moves_and_places_keep_their_scores(design: str) -> None:
     before = candidates()
