@@ -1,10 +1,11 @@
-"""How far the language model and the sources lead beside the rankers, learned on validation.
+"""How far language model, sources and popularity lead beside the rankers, learned on validation.
 
 People are cut down to their newest interactions, so that each length of history has examples. For
 each length the shares are taken whose lead over the rankers alone is the largest after a standard
-error is taken off, so that few requests do not make shares large; neither text nor sources may lead
-further for people of whom more is known. How many lengths the leads reach is decided on people
-that its shares were not learned from: two halves, each judged by what the other learned.
+error is taken off, so that few requests do not make shares large; neither texts nor what everybody
+does (sources and popularity together) may lead further for people of whom more is known. How many
+lengths the leads reach is decided on people that its shares were not learned from: two halves, each
+judged by what the other learned.
 """
 
 from collections.abc import Callable
@@ -43,22 +44,29 @@ class Shares:
     rare: int  # which of RARE
     level: float  # share of the language model for items that are picked often
     sources: float  # share of the fusion of all sources
+    popular: float  # share of what everybody picks lately
+
+    @property
+    def everybody(self) -> float:
+        """What is left to others' behaviour beside the rankers."""
+        return self.sources + self.popular
 
     @property
     def text(self) -> tuple[float, ...]:
         """The share of the language model at each of PICKS. (I,)"""
-        return tuple(min(self.level + more, 1.0 - self.sources) for more in RARE[self.rare])
+        return tuple(min(self.level + more, 1.0 - self.everybody) for more in RARE[self.rare])
 
 
 def _tried() -> list[Shares]:
     """The rankers alone first; of equals the earlier one is taken."""
     parts = [step / STEPS for step in range(STEPS + 1)]
     return [
-        Shares(rare, level, sources)
+        Shares(rare, level, sources, popular)
         for rare in range(len(RARE))
         for level in parts
         for sources in parts
-        if level + sources <= 1.0
+        for popular in parts
+        if level + sources + popular < 1.0 + 1e-9
     ]
 
 
@@ -127,7 +135,10 @@ def _gains(parts: Parts | None, picked: NDArray[np.bool_], wanted: int) -> Gains
         return np.zeros(len(TRIED))
     each = {shares.text: np.interp(parts.picks, PICKS, shares.text) for shares in TRIED}
     scores = np.stack(
-        [parts.weighed(each[shares.text].astype(np.float32), shares.sources) for shares in TRIED]
+        [
+            parts.weighed(each[one.text].astype(np.float32), one.sources, one.popular)
+            for one in TRIED
+        ]
     )  # (Q, N)
     own = scores[:, picked]  # (Q, P)
     places = (scores[:, None, :] > own[:, :, None]).sum(axis=2)  # (Q, P)
@@ -186,17 +197,17 @@ def _mean_and_error(gains: Gains, people: IntArray) -> tuple[Gains, Gains]:
 def best_path(worth: Gains) -> list[int]:
     """Of TRIED one a length, with the largest sum of worths. (P, len(TRIED)) → P places
 
-    All with the same bonus for rare items; level and share of the sources never rise with length.
+    All with the same bonus for rare items; neither level nor what is everybody's rises with length.
     Dynamic programming over the lengths.
     """
-    rare, level, sources = (
+    rare, level, everybody = (
         np.array([getattr(shares, name) for shares in TRIED])
-        for name in ("rare", "level", "sources")
+        for name in ("rare", "level", "everybody")
     )
     follows = (  # (Q, Q) whether the column may come after the row
         (rare[:, None] == rare)
         & (level[:, None] >= level - 1e-9)
-        & (sources[:, None] >= sources - 1e-9)
+        & (everybody[:, None] >= everybody - 1e-9)
     )
     value, before = worth[0], []
     for row in worth[1:]:
@@ -221,4 +232,5 @@ def _leads(lengths: list[Length], path: list[int], reach: int) -> Leads:
         PICKS,
         tuple(shares.text for shares in kept),
         tuple(shares.sources for shares in kept),
+        tuple(shares.popular for shares in kept),
     )

@@ -11,6 +11,7 @@ from ranking.types import Candidates, FloatArray, Query, UserContext
 
 LEADS = "leads"  # what Query.without calls it: without it the rankers alone decide
 LANGUAGE_MODEL = "similar"  # the source whose scores are the language model's alone
+POPULAR = "popular"  # the one that is the same for everybody
 
 
 def score(
@@ -19,8 +20,8 @@ def score(
     """One score for each candidate, higher is better; of the best about 1. (N,)
 
     A shelf that asks for certain sources ("similar to this") is ordered by them. Else the rankers
-    decide, and beside them, as far as the leads let them, the language model and the sources: more
-    for people and items of which little is known.
+    decide, and beside them, as far as the leads let them, the language model, the sources and what
+    is popular: more for people and items of which little is known.
     """
     if state.ranker is None or query.only_sources or len(candidates) == 0:
         return by_rank(fuse(candidates))
@@ -34,12 +35,18 @@ def parts_of(
     """What the leads weigh."""
     rows = features.rows_of(state, context, candidates)
     candidates.features = rows.features  # the personal model reads those of the head
-    likeness = candidates.source_scores[:, candidates.source_names.index(LANGUAGE_MODEL)]
     found = not np.isnan(candidates.source_ranks).all()
     return Parts(
         float(context.weights.clip(min=0.0).sum()),
         state.popularity.counts[-1, candidates.rows],
         by_rank(ranker.score(rows)),
-        None if np.isnan(likeness).all() else by_rank(np.nan_to_num(likeness, nan=-1.0)),
+        _order_of(candidates, LANGUAGE_MODEL),
         by_rank(fuse(candidates)) if found else None,
+        _order_of(candidates, POPULAR),
     )
+
+
+def _order_of(candidates: Candidates, source: str) -> FloatArray | None:
+    """The candidates in the order of one source; None where it found none of them. (N,)"""
+    scores = candidates.source_scores[:, candidates.source_names.index(source)]
+    return None if np.isnan(scores).all() else by_rank(np.nan_to_num(scores, nan=-1.0))

@@ -1,11 +1,12 @@
 """The leads between rankers, sources and the language model."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from ranking.rankers.blend import LANGUAGE_MODEL, LEADS, score
+from ranking.rankers.blend import LANGUAGE_MODEL, LEADS, POPULAR, score
 from ranking.rankers.ensemble import by_rank
 from ranking.rankers.examples import Rows
 from ranking.rankers.fusion import fuse
@@ -17,7 +18,13 @@ from tests.ranking.worlds import context_of, log_of, state
 
 QUERY = Query(catalog_slug="", log=False)
 LOG = log_of((1, 3, 3.0, 1.0), (1, 7, 2.0, 1.0), (2, 3, 1.0, 1.0))
-TAPERED = Leads((0.0, 2.0, 10.0), (0.0, 5.0), ((0.4, 0.2), (0.2, 0.1), (0.0, 0.0)), (0.6, 0.2, 0.0))
+TAPERED = Leads(
+    known=(0.0, 2.0, 10.0),
+    picks=(0.0, 5.0),
+    text=((0.4, 0.2), (0.2, 0.1), (0.0, 0.0)),
+    sources=(0.6, 0.2, 0.0),
+    popular=(0.0, 0.4, 0.2),
+)
 
 
 class Backwards:
@@ -30,13 +37,18 @@ class Backwards:
 def test_shares_run_straight_between_knots_and_stay_behind_the_last() -> None:
     assert TAPERED.sources_at(1.0) == pytest.approx(0.4)
     assert TAPERED.sources_at(99.0) == 0.0
+    assert TAPERED.popular_at(1.0) == pytest.approx(0.2)
+    assert TAPERED.popular_at(6.0) == pytest.approx(0.3)
     picks = np.array([0.0, 2.5, 5.0, 80.0], dtype=np.float32)
     assert TAPERED.text_at(1.0, picks) == pytest.approx([0.3, 0.225, 0.15, 0.15])
     assert TAPERED.text_at(50.0, picks) == pytest.approx([0.0] * 4)
 
 
 def test_meta_json_keeps_a_gate() -> None:
-    assert Leads.of({"leads": json.loads(json.dumps(TAPERED.told()))}) == TAPERED
+    told = json.loads(json.dumps(TAPERED.told()))
+    assert Leads.of({"leads": told}) == TAPERED
+    del told["popular"]  # as older bundles have it
+    assert Leads.of({"leads": told}) == replace(TAPERED, popular=(0.0, 0.0, 0.0))
 
 
 @pytest.mark.parametrize(
@@ -48,7 +60,7 @@ def test_bundles_of_before_are_served_as_before(
 ) -> None:
     ranked, fused = by_rank(np.array([3.0, 1, 2])), by_rank(np.array([1.0, 2, 3]))
     parts = Parts(
-        known, np.zeros(3, dtype=np.float32), ranked, by_rank(np.array([9.0, 0, 1])), fused
+        known, np.zeros(3, dtype=np.float32), ranked, by_rank(np.array([9.0, 0, 1])), fused, fused
     )
     trust = min(known / until, 1.0)
     assert parts.mixed(Leads.of(parameters)) == pytest.approx(trust * ranked + (1 - trust) * fused)
@@ -57,7 +69,7 @@ def test_bundles_of_before_are_served_as_before(
 
 def test_what_has_nothing_to_say_leaves_its_share_to_the_rankers() -> None:
     ranked = by_rank(np.array([3.0, 1, 2], dtype=np.float32))
-    parts = Parts(0.0, np.zeros(3, dtype=np.float32), ranked, None, None)
+    parts = Parts(0.0, np.zeros(3, dtype=np.float32), ranked, None, None, None)
     assert (parts.mixed(TAPERED) == ranked).all()
 
 
@@ -67,8 +79,10 @@ def test_the_score_is_the_weighed_sum_and_without_the_gate_the_rankers_order() -
     candidates = retrieve(world, person, QUERY, np.ones(12, dtype=bool))
     ranked = by_rank(candidates.rows.astype(np.float32))
     likeness = candidates.source_scores[:, union.NAMES.index(LANGUAGE_MODEL)]
+    popular = np.nan_to_num(candidates.source_scores[:, union.NAMES.index(POPULAR)], nan=-1.0)
     shares = TAPERED.text_at(1.0, world.popularity.counts[-1, candidates.rows])
     expected = ranked + 0.4 * (by_rank(fuse(candidates)) - ranked)
+    expected = expected + 0.2 * (by_rank(popular) - ranked)
     expected = expected + shares * (by_rank(likeness) - ranked)
     assert score(world, person, candidates, QUERY) == pytest.approx(expected, abs=1e-6)
     alone = score(world, person, candidates, Query("", log=False, without=(LEADS,)))

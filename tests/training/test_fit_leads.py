@@ -52,7 +52,7 @@ def test_the_sources_lead_newcomers_where_the_ranker_does_not_know_better(
     then = state(log, ITEMS).as_of(log.keep(split.valid.known), split.valid.now)
     handle = cast(RunHandle, Silent(tmp_path))
     leads = fit_leads(handle, then, log, split.valid, Knows(sign))
-    assert (leads.sources_at(0.0) > 0) == (sign < 0)
+    assert (leads.sources_at(0.0) + leads.popular_at(0.0) > 0) == (sign < 0)
 
 
 def test_with_few_requests_the_usual_holds(tmp_path: Path) -> None:
@@ -62,25 +62,28 @@ def test_with_few_requests_the_usual_holds(tmp_path: Path) -> None:
     assert fit_leads(handle, state(log), log, split.valid, Knows(1.0)) == UNTRIED
 
 
-def lengths(*best: tuple[float, float], gain: float = 0.2) -> list[Length]:
-    """Requests for which, at each length, one (level, sources) adds this much to the rankers."""
+def lengths(*best: tuple[float, float, float], gain: float = 0.2) -> list[Length]:
+    """Requests for which, at each length, one (level, sources, popular) adds this much."""
     draw = np.random.default_rng(1)
     made = []
-    for place, (level, sources) in enumerate(best):
-        near = [-abs(one.level - level) - abs(one.sources - sources) for one in TRIED]
-        each = gain * (1.0 + np.array(near) - 0.01 * np.array([one.rare for one in TRIED]))
+    for place, wanted in enumerate(best):
+        shares = np.array([(one.level, one.sources, one.popular) for one in TRIED])
+        near = -np.abs(shares - wanted).sum(axis=1)
+        each = gain * (1.0 + near - 0.01 * np.array([one.rare for one in TRIED]))
         noise = draw.normal(0.0, 0.01, (60, len(TRIED)))
         gains = 0.3 + each + noise
-        gains[:, 0] = 0.3 + (gain if level == sources == 0 else 0.0)
+        gains[:, 0] = 0.3 + (0.0 if any(wanted) else gain)
         made.append(Length(float(LENGTHS[place]), np.arange(60), gains))
     return made
 
 
 def test_shares_are_found_and_end_where_they_help_no_more() -> None:
     said: list[str] = []
-    leads = learn(lengths((0.0, 0.8), (0.4, 0.4), (0.2, 0.2), (0, 0), (0, 0)), 1, said.append)
+    best = ((0.0, 0.8, 0.0), (0.0, 0.0, 0.8), (0.0, 0.2, 0.4), (0.0, 0.0, 0.0), (0.0, 0.0, 0.0))
+    leads = learn(lengths(*best), 1, said.append)
     assert leads.known[:3] == (0.0, 1.0, 2.0)
-    assert leads.sources[:3] == (0.8, 0.4, 0.2)
+    assert leads.sources[:3] == (0.8, 0.0, 0.2)
+    assert leads.popular[:3] == (0.0, 0.8, 0.4)
     assert leads.sources_at(5.0) == 0.0
     assert leads.text_at(99.0, np.zeros(1, dtype=np.float32)) == 0.0
     assert any("nDCG@10" in line for line in said)
@@ -97,7 +100,7 @@ def test_requests_of_one_person_are_no_news_of_each_other() -> None:
 
 
 def test_the_rankers_alone_decide_where_nothing_helps() -> None:
-    closed = learn(lengths((0, 0), (0, 0)), 1, lambda text: None)
+    closed = learn(lengths((0, 0, 0), (0, 0, 0)), 1, lambda text: None)
     assert closed == Leads.led_in(0.0)
 
 
@@ -109,13 +112,13 @@ def test_of_all_paths_that_never_rise_the_best_is_taken() -> None:
     for earlier, later in pairwise(chosen):
         assert later.rare == earlier.rare
         assert later.level <= earlier.level
-        assert later.sources <= earlier.sources
+        assert later.everybody <= earlier.everybody + 1e-9
     total = means[range(3), path].sum()
     for _ in range(2_000):  # others that never rise are no better
         three = sorted(draw.integers(0, len(TRIED), 3), key=lambda one: -TRIED[one].level)
         found = [TRIED[one] for one in three]
         if len({one.rare for one in found}) == 1 and all(
-            later.sources <= earlier.sources for earlier, later in pairwise(found)
+            later.everybody <= earlier.everybody for earlier, later in pairwise(found)
         ):
             assert means[range(3), three].sum() <= total + 1e-9
 
