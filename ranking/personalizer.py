@@ -126,18 +126,17 @@ class PersonalNetwork(FeatureNetwork):
         nothing = (history_words == NO_TOKEN).flatten(1).unsqueeze(1)  # (B, 1, H·T)
         bias = FAR * nothing.to(asked.dtype)
         query, key = (self.sharpness * asked).unsqueeze(1), known.unsqueeze(1)  # of one head
-        mask = bias.expand(-1, count * length, -1).unsqueeze(1)  # (B, 1, N·T, H·T)
-        met = scaled_dot_product_attention(query, key, key, mask, scale=1.0).squeeze(1)
+        met = scaled_dot_product_attention(query, key, key, bias.unsqueeze(1), scale=1.0)
+        met = met.squeeze(1)  # (B, N·T, e)
         with torch.no_grad():
             nearest = torch.baddbmm(bias, asked, known.transpose(1, 2)).argmax(dim=-1)  # (B, N·T)
         nearest_words = known.gather(1, nearest.unsqueeze(-1).expand_as(asked))  # (B, N·T, e)
         best = (asked * nearest_words).sum(dim=-1, keepdim=True)  # (B, N·T, 1)
         many = (item_words != NO_TOKEN).sum(dim=2, keepdim=True).clamp(min=1)  # (B, N, 1)
-        found = (
-            asked * met,
-            best,
-        )  # (B, N·T, e), (B, N·T, 1); 0 where there is no word: its vector is 0
-        return [each.view(batch, count, length, -1).sum(dim=2) / many for each in found]
+        # Where there is no word both are 0, since its vector is.
+        return [
+            each.view(batch, count, length, -1).sum(dim=2) / many for each in (asked * met, best)
+        ]
 
     def _vectors_of(self, words: Tensor) -> Tensor:
         """Rows of `words` → what is learned of them. (…,) → (…, e), unit length or 0"""

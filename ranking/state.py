@@ -55,7 +55,7 @@ class RankingState:
     tower: UserTower | None = None
     tower_items: FloatArray | None = None  # (N, d) items as the tower sees them
     ranker: Ranker | None = None
-    leads: Leads = UNTRIED  # how far texts and sources stand beside the ranker
+    leads: Leads = UNTRIED  # how far texts, sources and popularity stand beside the ranker
     personalizer: Personalizer | None = None  # learned to re-order the head
     personal_on: bool = True  # and does; off where it is not surely better than the ranker's order
     lenders: Lenders | None = None  # other catalogs whose histories help newcomers

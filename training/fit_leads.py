@@ -2,9 +2,9 @@
 
 People are cut down to their newest interactions, so that each length of history has examples. For
 each length the shares are taken whose lead over the rankers alone is the largest after a standard
-error is taken off, so that few requests do not make shares large; neither texts nor what everybody
-does (sources and popularity together) may lead further for people of whom more is known. How many
-lengths the leads reach is decided on people that its shares were not learned from: two halves, each
+error is taken off, so that few requests do not make shares large; neither texts (of items that are
+picked often) nor what everybody does (sources and popularity together) may lead further for people
+of whom more is known. How many lengths the leads reach is decided on people that its shares were not learned from: two halves, each
 judged by what the other learned.
 """
 
@@ -54,7 +54,8 @@ class Shares:
     @property
     def text(self) -> tuple[float, ...]:
         """The share of the language model at each of PICKS. (I,)"""
-        return tuple(min(self.level + more, 1.0 - self.everybody) for more in RARE[self.rare])
+        most = round(1.0 - self.everybody, 6)
+        return tuple(min(self.level + more, most) for more in RARE[self.rare])
 
 
 def _tried() -> list[Shares]:
@@ -123,7 +124,7 @@ def _measured(
         handle.check()
         context = context_of(log, request)
         candidates = retrieve(state, context, QUERY, allowed_items(state, context, QUERY)[0])
-        parts = parts_of(state, ranker, context, candidates) if len(candidates) else None
+        parts = parts_of(state, ranker, context, candidates, QUERY) if len(candidates) else None
         gains.append(_gains(parts, np.isin(candidates.rows, request.picked), len(request.picked)))
     people = np.array([request.user_id for request in requests], dtype=np.int64)
     return Length(float(known), people, np.stack(gains))
@@ -133,12 +134,10 @@ def _gains(parts: Parts | None, picked: NDArray[np.bool_], wanted: int) -> Gains
     """nDCG@10 of each way of weighing for one request. (len(TRIED),)"""
     if parts is None or not picked.any():
         return np.zeros(len(TRIED))
-    each = {shares.text: np.interp(parts.picks, PICKS, shares.text) for shares in TRIED}
+    texts = {one.text for one in TRIED}
+    each = {text: np.interp(parts.picks, PICKS, text).astype(np.float32) for text in texts}
     scores = np.stack(
-        [
-            parts.weighed(each[one.text].astype(np.float32), one.sources, one.popular)
-            for one in TRIED
-        ]
+        [parts.weighed(each[one.text], one.sources, one.popular) for one in TRIED]
     )  # (Q, N)
     own = scores[:, picked]  # (Q, P)
     places = (scores[:, None, :] > own[:, :, None]).sum(axis=2)  # (Q, P)

@@ -25,28 +25,33 @@ def score(
     """
     if state.ranker is None or query.only_sources or len(candidates) == 0:
         return by_rank(fuse(candidates))
-    parts = parts_of(state, state.ranker, context, candidates)
+    parts = parts_of(state, state.ranker, context, candidates, query)
     return parts.ranked if LEADS in query.without else parts.mixed(state.leads)
 
 
 def parts_of(
-    state: RankingState, ranker: Ranker, context: UserContext, candidates: Candidates
+    state: RankingState, ranker: Ranker, context: UserContext, candidates: Candidates, query: Query
 ) -> Parts:
-    """What the leads weigh."""
+    """What the leads weigh.
+
+    Where popularity has nothing to say, having found nothing or beside an item that the slate
+    belongs to, its share is the fusion's.
+    """
     rows = features.rows_of(state, context, candidates)
     candidates.features = rows.features  # the personal model reads those of the head
     found = not np.isnan(candidates.source_ranks).all()
+    fused = by_rank(fuse(candidates)) if found else None
+    likeness, popularity = (
+        candidates.source_scores[:, candidates.source_names.index(name)]
+        for name in (LANGUAGE_MODEL, POPULAR)
+    )
+    picked = popularity > 0  # false for NaN
+    asked = picked.any() and query.anchor_item_id is None
     return Parts(
         float(context.weights.clip(min=0.0).sum()),
         state.popularity.counts[-1, candidates.rows],
         by_rank(ranker.score(rows)),
-        _order_of(candidates, LANGUAGE_MODEL),
-        by_rank(fuse(candidates)) if found else None,
-        _order_of(candidates, POPULAR),
+        None if np.isnan(likeness).all() else by_rank(np.nan_to_num(likeness, nan=-1.0)),
+        fused,
+        by_rank(np.where(picked, popularity, -1.0)) * picked if asked else fused,
     )
-
-
-def _order_of(candidates: Candidates, source: str) -> FloatArray | None:
-    """The candidates in the order of one source; None where it found none of them. (N,)"""
-    scores = candidates.source_scores[:, candidates.source_names.index(source)]
-    return None if np.isnan(scores).all() else by_rank(np.nan_to_num(scores, nan=-1.0))

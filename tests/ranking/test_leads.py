@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ranking.rankers.blend import LANGUAGE_MODEL, LEADS, POPULAR, score
+from ranking.rankers.blend import LANGUAGE_MODEL, LEADS, score
 from ranking.rankers.ensemble import by_rank
 from ranking.rankers.examples import Rows
 from ranking.rankers.fusion import fuse
@@ -79,14 +79,28 @@ def test_the_score_is_the_weighed_sum_and_without_the_gate_the_rankers_order() -
     candidates = retrieve(world, person, QUERY, np.ones(12, dtype=bool))
     ranked = by_rank(candidates.rows.astype(np.float32))
     likeness = candidates.source_scores[:, union.NAMES.index(LANGUAGE_MODEL)]
-    popular = np.nan_to_num(candidates.source_scores[:, union.NAMES.index(POPULAR)], nan=-1.0)
+    rows = candidates.rows
+    popular = np.select([rows == 3, rows == 7], [1.0, 2**-0.1], 0.0)  # two picks, one, none
     shares = TAPERED.text_at(1.0, world.popularity.counts[-1, candidates.rows])
     expected = ranked + 0.4 * (by_rank(fuse(candidates)) - ranked)
-    expected = expected + 0.2 * (by_rank(popular) - ranked)
+    expected = expected + 0.2 * (popular - ranked)
     expected = expected + shares * (by_rank(likeness) - ranked)
     assert score(world, person, candidates, QUERY) == pytest.approx(expected, abs=1e-6)
     alone = score(world, person, candidates, Query("", log=False, without=(LEADS,)))
     assert (alone == ranked).all()
+
+
+def test_where_popularity_has_nothing_to_say_the_fusion_has_its_share() -> None:
+    popular = Leads((0.0,), (0.0,), ((0.0,),), (0.0,), (1.0,))
+    world, person = state(LOG, ranker=Backwards(), leads=popular), context_of((3, 2, 1))
+    candidates = retrieve(world, person, QUERY, np.ones(12, dtype=bool))
+    fused = by_rank(fuse(candidates))
+    beside_an_item = Query("", log=False, anchor_item_id=int(world.items.ids[5]))
+    assert score(world, person, candidates, beside_an_item) == pytest.approx(fused)
+    assert score(world, person, candidates, QUERY) != pytest.approx(fused)
+    nobodys = candidates.keep(np.flatnonzero(~np.isin(candidates.rows, (3, 7))))
+    assert len(nobodys) > 1
+    assert score(world, person, nobodys, QUERY) == pytest.approx(by_rank(fuse(nobodys)))
 
 
 def test_a_search_by_somebody_new_is_ordered_by_the_rankers() -> None:

@@ -56,9 +56,9 @@ def test_before_it_has_learned_the_order_stands(design: str) -> None:
 
 
 def test_words_meet_the_words_of_the_history() -> None:
-    """Two dimensions by hand: right, up and, with a length of 1, in between."""
-    network = PersonalNetwork(PersonalConfig("tokens", (), token_count=3, token_size=2))
-    network.words[:3] = torch.tensor([[2.0, 0.0], [0.0, 3.0], [0.6, 0.8]])
+    """Two dimensions by hand: right, up, one with a length of 1 in between, and left."""
+    network = PersonalNetwork(PersonalConfig("tokens", (), token_count=4, token_size=2))
+    network.words[:4] = torch.tensor([[2.0, 0.0], [0.0, 3.0], [0.6, 0.8], [-1.0, 0.0]])
     torch.nn.init.eye_(network.read.weight)
     torch.nn.init.constant_(network.sharpness, np.log(3))
     none = NO_TOKEN
@@ -71,6 +71,10 @@ def test_words_meet_the_words_of_the_history() -> None:
     expected = [[0.75, 0.0], [between[0] / 2, (0.75 + between[1]) / 2], [0.0, 0.0]]
     torch.testing.assert_close(met[0], torch.tensor(expected))
     torch.testing.assert_close(best[0, :, 0], torch.tensor([1.0, 0.9, 0.0]))
+    left, right = torch.tensor([[[3]]]), torch.tensor([[[0], [none]]])
+    met, best = network._meet_words(left, right)  # what fills a history is not nearer
+    torch.testing.assert_close(met[0], torch.tensor([[-1.0, 0.0]]))
+    assert best.item() == -1.0
     met, best = network._meet_words(candidates, torch.full_like(history, none))
     assert not met.any()
     assert not best.any()

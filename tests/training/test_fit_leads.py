@@ -8,8 +8,9 @@ from typing import cast
 import numpy as np
 import pytest
 
+from ranking.rankers.ensemble import by_rank
 from ranking.rankers.examples import Rows
-from ranking.rankers.leads import UNTRIED, Leads
+from ranking.rankers.leads import UNTRIED, Leads, Parts
 from ranking.types import DAY, FloatArray
 from tests.ranking.worlds import NOW, item_index, log_of, state
 from tests.training.test_fit_tower import Silent
@@ -18,6 +19,7 @@ from training.fit_leads import (
     LENGTHS,
     TRIED,
     Length,
+    _gains,
     _mean_and_error,
     best_path,
     fit_leads,
@@ -42,7 +44,7 @@ class Knows:
 
 
 @pytest.mark.parametrize("sign", [1.0, -1.0])
-def test_the_sources_lead_newcomers_where_the_ranker_does_not_know_better(
+def test_everybody_leads_newcomers_where_the_ranker_does_not_know_better(
     sign: float, tmp_path: Path
 ) -> None:
     before = [(user, row, 35.0, 1.0) for user in range(20) for row in range(12)]
@@ -75,6 +77,21 @@ def lengths(*best: tuple[float, float, float], gain: float = 0.2) -> list[Length
         gains[:, 0] = 0.3 + (0.0 if any(wanted) else gain)
         made.append(Length(float(LENGTHS[place]), np.arange(60), gains))
     return made
+
+
+def test_each_way_of_weighing_is_worth_what_its_order_finds() -> None:
+    orders = np.array([[3, 1, 2], [1, 3, 2], [1, 2, 3], [2, 3, 1]], dtype=np.float32)
+    ranked, text, fused, popular = (by_rank(order) for order in orders)
+    parts = Parts(0.0, np.full(3, 20.0, dtype=np.float32), ranked, text, fused, popular)
+    gains = _gains(parts, np.array([False, True, False]), 1)  # of the second item
+    places = {(0, 0, 0): 2, (1, 0, 0): 0, (0, 1, 0): 1, (0, 0, 1): 0}  # level, sources, popular
+    for wanted, place in places.items():
+        (number,) = (
+            number
+            for number, one in enumerate(TRIED)
+            if (one.rare, one.level, one.sources, one.popular) == (0, *wanted)
+        )
+        assert gains[number] == pytest.approx(1 / np.log2(place + 2))
 
 
 def test_shares_are_found_and_end_where_they_help_no_more() -> None:
@@ -114,13 +131,18 @@ def test_of_all_paths_that_never_rise_the_best_is_taken() -> None:
         assert later.level <= earlier.level
         assert later.everybody <= earlier.everybody + 1e-9
     total = means[range(3), path].sum()
-    for _ in range(2_000):  # others that never rise are no better
-        three = sorted(draw.integers(0, len(TRIED), 3), key=lambda one: -TRIED[one].level)
+    each = np.array([one.rare for one in TRIED])
+    tried = 0
+    for _ in range(4_000):  # others that never rise are no better
+        same = np.flatnonzero(each == draw.choice(each))
+        three = sorted(draw.choice(same, 3), key=lambda one: -TRIED[one].level)
         found = [TRIED[one] for one in three]
         if len({one.rare for one in found}) == 1 and all(
             later.everybody <= earlier.everybody for earlier, later in pairwise(found)
         ):
             assert means[range(3), three].sum() <= total + 1e-9
+            tried += 1
+    assert tried > 100
 
 
 def test_a_history_is_cut_to_what_its_newest_interactions_weigh() -> None:
