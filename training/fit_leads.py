@@ -4,8 +4,8 @@ People are cut down to their newest interactions, so that each length of history
 each length the shares are taken whose lead over the rankers alone is the largest after a standard
 error is taken off, so that few requests do not make shares large; neither texts (of items that are
 picked often) nor what everybody does (sources and popularity together) may lead further for people
-of whom more is known. How many lengths the leads reach is decided on people that its shares were not learned from: two halves, each
-judged by what the other learned.
+of whom more is known. How many lengths the leads reach is decided on people that its shares were
+not learned from: two halves, each judged by what the other learned.
 """
 
 from collections.abc import Callable
