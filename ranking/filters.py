@@ -8,8 +8,6 @@ from ranking.item_mask import mask
 from ranking.state import RankingState
 from ranking.types import Candidates, Query, UserContext
 
-NEAR_DUPLICATE = 0.97  # cosine of two texts from which they say the same
-SAME_TEXT = 0.999  # cosine of two texts that are the same but for white space
 HEAD = 150  # candidates that are compared with each other
 
 
@@ -49,9 +47,9 @@ def drop_near_duplicates(
     state: RankingState,
     context: UserContext,
     candidates: Candidates,
-    likeness: float = NEAR_DUPLICATE,
+    likeness: float,
 ) -> Candidates:
-    """Keep the best of each group of near-duplicates. Expects candidates best first.
+    """Keep the best of each group whose texts are this much alike. Expects candidates best first.
 
     What the person picked before always stays: two brands of the same product are both staples.
     """

@@ -15,7 +15,7 @@ from catalog.models import Catalog, EncoderVersion, Item, SlateLog
 from ranking import explain
 from ranking.context import read_context
 from ranking.features import recent_rows
-from ranking.filters import SAME_TEXT, allowed_items, drop_near_duplicates
+from ranking.filters import allowed_items, drop_near_duplicates
 from ranking.personalizer import PERSONAL
 from ranking.placing import EXPLORATION, EXPLORED, PINS, PUSH, Placed, explore, pin, push
 from ranking.query import find
@@ -26,7 +26,7 @@ from ranking.rerank import DIVERSITY, diversify
 from ranking.rollout import answered
 from ranking.serving import vector_of_query
 from ranking.sources.union import empty_candidates, retrieve
-from ranking.state import RankingState
+from ranking.state import SAME_TEXT, RankingState
 from ranking.types import Candidates, Query, Slate, SlateItem, Stage, UserContext
 
 NEAR_DUPLICATES = "near-duplicates"
@@ -94,7 +94,7 @@ def rank(state: RankingState, context: UserContext, query: Query, trace: Trace) 
         best_first = candidates.keep(np.argsort(-candidates.scores, kind="stable"))
         unique = best_first
         if NEAR_DUPLICATES not in query.without:
-            unique = drop_near_duplicates(state, context, best_first)
+            unique = drop_near_duplicates(state, context, best_first, state.near_duplicate)
         out.append(len(unique))
     personal = state.personalizer if state.personal_on else None
     if personal is None or not len(unique.features) or PERSONAL in query.without:
@@ -155,7 +155,8 @@ def search_with(
             personal = by_rank(state.popularity.blend[candidates.rows])
         candidates.scores = (1 - PERSONAL_SHARE) * relevance + PERSONAL_SHARE * personal
     best_first = candidates.keep(np.argsort(-candidates.scores, kind="stable"))
-    unique = drop_near_duplicates(state, context, best_first, SAME_TEXT)  # ⑦
+    likeness = max(state.near_duplicate, SAME_TEXT)  # a search finds what is only alike
+    unique = drop_near_duplicates(state, context, best_first, likeness)  # ⑦
     if state.rules.loaded and PUSH not in query.without:
         with trace.stage(PUSH, len(unique)) as out:  # ⑨
             unique, meant = push(state, context, unique, query)

@@ -25,6 +25,7 @@ from ranking.sources import union
 from ranking.sources.union import retrieve
 from ranking.state import RankingState
 from ranking.types import FloatArray, IntArray, InteractionLog, Query
+from training.fit_filters import fit_near_duplicate
 from training.fit_leads import fit_leads
 from training.fit_ranker import (
     NAMES,
@@ -107,6 +108,8 @@ def ablate(
         then = state.as_of(log.keep(split.valid.known), split.valid.now)
         leads = fit_leads(handle, then, log, split.valid, learned.ensemble)
         whole = replace(then, ranker=learned.ensemble, leads=leads)
+        likeness = fit_near_duplicate(handle, whole, log, split.valid)
+        whole = replace(whole, near_duplicate=likeness)
         trees = learned.ensemble.members["gbdt"]
         alone = replace(whole, ranker=Ensemble({"gbdt": trees}, {"gbdt": 1.0}))
         requests = drawn(split.valid.requests, PEOPLE, handle.seed)

@@ -16,6 +16,7 @@ from ranking.sources import union
 from ranking.state import RankingState
 from ranking.types import FloatArray, InteractionLog
 from training.errors import TrainingFault
+from training.fit_filters import fit_near_duplicate
 from training.fit_leads import fit_leads
 from training.fit_network import NetworkTraining, fit_network, ndcg_of
 from training.fit_personal import PersonalTraining, fit_personalizer
@@ -37,6 +38,8 @@ CONFIGS: dict[str, dict[str, Any]] = {  # ways of growing trees that are tried o
 }
 SELDOM = 0.1  # the quantile of a table's scores that counts as next to nothing
 NETWORKS = ("fm", "dcn")
+# What is chosen on validation, with rankers that have not learned from it, and kept.
+CHOSEN = ("leads", "near_duplicate", "personalizer", "personal_on")
 
 
 @dataclass(frozen=True)
@@ -70,10 +73,11 @@ def fit_ranker(
     then = state.as_of(log.keep(split.valid.known), split.valid.now)
     leads = fit_leads(handle, then, log, split.valid, learned.ensemble)
     then = replace(then, ranker=learned.ensemble, leads=leads)
+    then = replace(then, near_duplicate=fit_near_duplicate(handle, then, log, split.valid))
     if limits.personal_epochs:
         personal = PersonalTraining(epochs=limits.personal_epochs)
         then = fit_personalizer(handle, then, log, split.valid, personal)
-    personalizer, personal_on = then.personalizer, then.personal_on
+    chosen = {name: getattr(then, name) for name in CHOSEN}
     del then
     new_parts = fold_examples(
         state, log, split.newest, handle.seed + 200, handle.check, _share(split)
@@ -88,9 +92,7 @@ def fit_ranker(
         best = sorted(trees.importance().items(), key=lambda pair: -pair[1])[:10]
         handle.log("Trees: " + ", ".join(f"{name} {share:.0%}" for name, share in best))
     known = Ensemble(members, {name: ensemble.shares[name] for name in members})
-    return replace(
-        state, ranker=known, leads=leads, personalizer=personalizer, personal_on=personal_on
-    )
+    return replace(state, ranker=known, **chosen)
 
 
 def examples_of(

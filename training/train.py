@@ -158,6 +158,7 @@ def _publish(
             "personalizer": _save_personalizer(state.personalizer, folder),
             "personal_on": state.personal_on,
             "leads": state.leads.told(),
+            "near_duplicate": state.near_duplicate,
             "trained_at": time.time(),
         },
         metrics=metrics,
