@@ -20,11 +20,10 @@ from ranking.personalizer import PERSONAL
 from ranking.rankers.blend import LEADS
 from ranking.state import RankingState
 from ranking.types import IntArray, InteractionLog
-from training import metrics
+from training import fit_leads, metrics
 from training.errors import TrainingFault
 from training.evaluation import measured_pipeline, pipeline_scorer
 from training.fit import Limits
-from training.fit_leads import LENGTHS
 from training.handle import RunHandle
 from training.plots import HISTORY, PICKS
 from training.report import with_interval
@@ -34,6 +33,7 @@ from training.splits import QUERY, PastRequest, context_of, drawn, shortened
 TEXT = gettext_noop("language model alone")
 BEHAVIOUR = gettext_noop("behaviour alone")
 BLEND = gettext_noop("blend")
+LENGTHS = (*fit_leads.LENGTHS, 100, 200)  # what is left of histories, interactions' worth
 PICKED = (0, 1, 5, 20, 100)  # how often before, at least
 MOST = 1_000  # requests of a length
 LEAST = 20  # requests that a row needs

@@ -26,7 +26,10 @@ from training import metrics
 from training.handle import RunHandle
 from training.splits import QUERY, Fold, PastRequest, context_of, drawn, shortened
 
-LENGTHS = (0, 1, 2, 3, 5, 10, 20, 50, 100, 200)  # what is left of histories: knots of the leads
+LENGTHS = (0, 1, 2, 3, 5, 10, 20, 50)  # what is left of histories: knots of the leads
+# From here on the rankers alone decide: of such people they have learned, and what one month's
+# requests say against them does not hold in the next (docs/results/README.md).
+RANKERS_FROM = 100.0
 PICKS = (0.0, 5.0, 20.0)  # of items, faded by the longest half-life: knots of the leads
 RARE = ((0.0, 0.0, 0.0), *((high, low, 0.0) for high in (0.2, 0.4, 0.6) for low in (0.0, high)))
 STEPS = 5  # shares are tried in fifths
@@ -223,11 +226,10 @@ def _leads(lengths: list[Length], path: list[int], reach: int) -> Leads:
     """The shares of the first `reach` lengths; from the next one on the rankers alone decide."""
     if reach == 0:
         return Leads.led_in(0.0)
-    kept = [TRIED[place] for place in path[:reach]]
-    if reach < len(lengths):
-        kept.append(TRIED[0])
+    kept = [*(TRIED[place] for place in path[:reach]), TRIED[0]]
+    known = [*(length.known for length in lengths), RANKERS_FROM]
     return Leads(
-        tuple(length.known for length in lengths[: len(kept)]),
+        tuple(known[: reach + 1]),
         PICKS,
         tuple(shares.text for shares in kept),
         tuple(shares.sources for shares in kept),

@@ -106,6 +106,14 @@ def test_shares_are_found_and_end_where_they_help_no_more() -> None:
     assert any("nDCG@10" in line for line in said)
 
 
+def test_of_people_who_did_much_the_rankers_alone_decide() -> None:
+    best = [(0.0, 0.4, 0.0)] * len(LENGTHS)
+    leads = learn(lengths(*best), 1, lambda text: None)
+    assert leads.sources_at(50.0) == pytest.approx(0.4)
+    assert leads.sources_at(75.0) == pytest.approx(0.2)
+    assert leads.sources_at(100.0) == 0.0
+
+
 def test_requests_of_one_person_are_no_news_of_each_other() -> None:
     gains = np.array([[0.1], [0.3], [0.8]])
     mean, error = _mean_and_error(gains, np.arange(3))
