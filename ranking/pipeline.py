@@ -155,7 +155,8 @@ def search_with(
             personal = by_rank(state.popularity.blend[candidates.rows])
         candidates.scores = (1 - PERSONAL_SHARE) * relevance + PERSONAL_SHARE * personal
     best_first = candidates.keep(np.argsort(-candidates.scores, kind="stable"))
-    likeness = max(state.near_duplicate, SAME_TEXT)  # a search finds what is only alike
+    # Who searches wants what is only alike, too; the same text again where people pick it again.
+    likeness = max(state.near_duplicate, SAME_TEXT)
     unique = drop_near_duplicates(state, context, best_first, likeness)  # ⑦
     if state.rules.loaded and PUSH not in query.without:
         with trace.stage(PUSH, len(unique)) as out:  # ⑨

@@ -25,14 +25,13 @@ from ranking.sources import union
 from ranking.sources.union import retrieve
 from ranking.state import RankingState
 from ranking.types import FloatArray, IntArray, InteractionLog, Query
-from training.fit_filters import fit_near_duplicate
-from training.fit_leads import fit_leads
 from training.fit_ranker import (
     NAMES,
     RankerLimits,
     best_prior,
     compare_rankers,
     examples_of,
+    settled,
 )
 from training.handle import RunHandle
 from training.report import with_interval
@@ -106,10 +105,7 @@ def ablate(
         train, valid = examples_of(handle, state, log, split)
         learned = compare_rankers(handle, state, train, valid, limits)
         then = state.as_of(log.keep(split.valid.known), split.valid.now)
-        leads = fit_leads(handle, then, log, split.valid, learned.ensemble)
-        whole = replace(then, ranker=learned.ensemble, leads=leads)
-        likeness = fit_near_duplicate(handle, whole, log, split.valid)
-        whole = replace(whole, near_duplicate=likeness)
+        whole = settled(handle, then, log, split.valid, learned.ensemble)
         trees = learned.ensemble.members["gbdt"]
         alone = replace(whole, ranker=Ensemble({"gbdt": trees}, {"gbdt": 1.0}))
         requests = drawn(split.valid.requests, PEOPLE, handle.seed)

@@ -2,7 +2,8 @@
 
 For each of some windows before the test, a ranker is grown on the three windows before it and
 measured in it as the test measures a bundle. Features and sizes are chosen by this, not by the
-test. The user tower is left out, to spare its training each time; so is early stopping.
+test. The user tower is left out, to spare its training each time; so are early stopping and what a
+training chooses for its rankers on validation (leads, which near-duplicates are dropped).
 """
 
 from collections.abc import Callable

@@ -35,7 +35,6 @@ from training.encoders import refuse_leak
 from training.errors import TrainingFault
 from training.evaluation import bundle_of_run, evaluate_state, live_pipeline, prepare
 from training.fit import Limits, fit_sources
-from training.fit_leads import fit_leads
 from training.fit_personal import (
     LEAST_REQUESTS,
     PersonalTraining,
@@ -43,7 +42,7 @@ from training.fit_personal import (
     designs,
     heads_of,
 )
-from training.fit_ranker import RankerLimits, compare_rankers, examples_of
+from training.fit_ranker import RankerLimits, compare_rankers, examples_of, settled
 from training.handle import RunHandle
 from training.learned import from_parameters
 from training.leases import fenced
@@ -193,10 +192,9 @@ def _rankers(handle: RunHandle, ground: Ground, wanted: Distillation) -> Ranking
         limits = RankerLimits(wanted.rounds, wanted.network_epochs)
         learned = compare_rankers(handle, sources, train, valid, limits)
         then = sources.as_of(log.keep(split.valid.known), split.valid.now)
-        then = replace(then, ranker=learned.ensemble)
         if ground.live is not None:
-            return then
-        return replace(then, leads=fit_leads(handle, then, log, split.valid, learned.ensemble))
+            return replace(then, ranker=learned.ensemble)
+        return settled(handle, then, log, split.valid, learned.ensemble)
 
 
 def _course(handle: RunHandle, then: RankingState, ground: Ground, wanted: Distillation) -> Course:

@@ -5,7 +5,7 @@ each length the shares are taken whose lead over the rankers alone is the larges
 error is taken off, so that few requests do not make shares large; neither texts (of items that are
 picked often) nor what everybody does (sources and popularity together) may lead further for people
 of whom more is known. How many lengths the leads reach is decided on people that its shares were
-not learned from: two halves, each judged by what the other learned.
+not learned from: two halves, each judged by what the other learned. From RANKERS_FROM on none lead.
 """
 
 from collections.abc import Callable
@@ -27,8 +27,8 @@ from training.handle import RunHandle
 from training.splits import QUERY, Fold, PastRequest, context_of, drawn, shortened
 
 LENGTHS = (0, 1, 2, 3, 5, 10, 20, 50)  # what is left of histories: knots of the leads
-# From here on the rankers alone decide: of such people they have learned, and what one month's
-# requests say against them does not hold in the next (docs/results/README.md).
+# What is known weighs so much: the rankers alone decide. Of such people they have learned, and what
+# one month's requests said against them did not hold in the next (docs/results/README.md).
 RANKERS_FROM = 100.0
 PICKS = (0.0, 5.0, 20.0)  # of items, faded by the longest half-life: knots of the leads
 RARE = ((0.0, 0.0, 0.0), *((high, low, 0.0) for high in (0.2, 0.4, 0.6) for low in (0.0, high)))

@@ -23,7 +23,7 @@ from training.fit_personal import PersonalTraining, fit_personalizer
 from training.handle import RunHandle
 from training.negatives import fold_examples
 from training.scoring import greedy_shares
-from training.splits import Split
+from training.splits import Fold, Split
 from training.tuned import changed
 
 REQUESTS = 9_600  # the ranker's examples, from all folds together
@@ -38,8 +38,6 @@ CONFIGS: dict[str, dict[str, Any]] = {  # ways of growing trees that are tried o
 }
 SELDOM = 0.1  # the quantile of a table's scores that counts as next to nothing
 NETWORKS = ("fm", "dcn")
-# What is chosen on validation, with rankers that have not learned from it, and kept.
-CHOSEN = ("leads", "near_duplicate", "personalizer", "personal_on")
 
 
 @dataclass(frozen=True)
@@ -69,15 +67,13 @@ def fit_ranker(
     learned = compare_rankers(handle, state, train, valid, limits)
     del valid  # large, and so is what comes now
 
-    handle.stage("the leads", 0.8)
     then = state.as_of(log.keep(split.valid.known), split.valid.now)
-    leads = fit_leads(handle, then, log, split.valid, learned.ensemble)
-    then = replace(then, ranker=learned.ensemble, leads=leads)
-    then = replace(then, near_duplicate=fit_near_duplicate(handle, then, log, split.valid))
+    then = settled(handle, then, log, split.valid, learned.ensemble)
     if limits.personal_epochs:
         personal = PersonalTraining(epochs=limits.personal_epochs)
         then = fit_personalizer(handle, then, log, split.valid, personal)
-    chosen = {name: getattr(then, name) for name in CHOSEN}
+    leads, near_duplicate = then.leads, then.near_duplicate
+    personalizer, personal_on = then.personalizer, then.personal_on
     del then
     new_parts = fold_examples(
         state, log, split.newest, handle.seed + 200, handle.check, _share(split)
@@ -92,7 +88,27 @@ def fit_ranker(
         best = sorted(trees.importance().items(), key=lambda pair: -pair[1])[:10]
         handle.log("Trees: " + ", ".join(f"{name} {share:.0%}" for name, share in best))
     known = Ensemble(members, {name: ensemble.shares[name] for name in members})
-    return replace(state, ranker=known, **chosen)
+    return replace(
+        state,
+        ranker=known,
+        leads=leads,
+        near_duplicate=near_duplicate,
+        personalizer=personalizer,
+        personal_on=personal_on,
+    )
+
+
+def settled(
+    handle: RunHandle, then: RankingState, log: InteractionLog, fold: Fold, ranker: Ranker
+) -> RankingState:
+    """`then` with a ranker that has not learned from the fold, and what is chosen on it for that.
+
+    Its leads, and which near-duplicates are dropped.
+    """
+    handle.stage("the leads", 0.8)
+    leads = fit_leads(handle, then, log, fold, ranker)
+    then = replace(then, ranker=ranker, leads=leads)
+    return replace(then, near_duplicate=fit_near_duplicate(handle, then, log, fold))
 
 
 def examples_of(

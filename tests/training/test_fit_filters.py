@@ -30,26 +30,32 @@ class Knows:
         )
 
 
+ALL = 40  # people
+
+
 @pytest.mark.parametrize(
     ("likeness", "wanted", "expected"),
     [
-        (1.0, TWIN, NO_DUPLICATE),  # the same text, and both are picked
-        (0.98, TWIN, SAME_TEXT),  # much the same, and both are picked
-        (1.0, OTHER, NEAR_DUPLICATE),  # the same text, and one is enough
-        (0.5, TWIN, NEAR_DUPLICATE),  # not alike: nothing is dropped anyway
+        (1.0, [TWIN] * ALL, NO_DUPLICATE),  # the same text, and both are picked
+        (0.98, [TWIN] * ALL, SAME_TEXT),  # much the same, and both are picked
+        (1.0, [OTHER] * ALL, NEAR_DUPLICATE),  # the same text, and one is enough
+        (0.5, [TWIN] * ALL, NEAR_DUPLICATE),  # not alike: nothing is dropped anyway
+        (1.0, [TWIN, *[FIRST] * (ALL - 1)], NEAR_DUPLICATE),  # one person is chance
+        (1.0, [TWIN] * 20, NEAR_DUPLICATE),  # and so are twenty
     ],
 )
 def test_near_duplicates_are_dropped_unless_that_surely_costs(
-    likeness: float, wanted: int, expected: float, tmp_path: Path
+    likeness: float, wanted: list[int], expected: float, tmp_path: Path
 ) -> None:
     items = item_index()
     vectors = np.eye(12, 13, dtype=np.float32)
     vectors[TWIN] = 0.0
     vectors[TWIN, [FIRST, 12]] = likeness, (1 - likeness**2) ** 0.5
     items = replace(items, text_vectors=vectors, published=np.full(12, NOW - 60 * DAY))
-    before = [(user, row, 35.0, 1.0) for user in range(20) for row in range(12)]
-    newcomers = [(user, wanted, 15.0, 1.0) for user in range(100, 140)]
-    log = log_of(*before, *newcomers)
+    others = [(user, row, 35.0, 1.0) for user in range(20) for row in range(12)]
+    before = [(100 + place, 11, 35.0, 1.0) for place in range(len(wanted))]
+    asked = [(100 + place, row, 15.0, 1.0) for place, row in enumerate(wanted)]
+    log = log_of(*others, *before, *asked)
     split = time_split(log, MOMENTS, repeats=False)
     then = state(log, items, ranker=Knows(), leads=Leads.led_in(0.0), repeat_consumption=False)
     then = then.as_of(log.keep(split.valid.known), split.valid.now)

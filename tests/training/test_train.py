@@ -25,8 +25,9 @@ from ranking.rankers.leads import Leads
 from ranking.rerank import DIVERSITY
 from ranking.sources import union
 from ranking.sources.union import retrieve
-from ranking.state import RankingState
+from ranking.state import SAME_TEXT, RankingState
 from ranking.types import DAY, Query
+from training import fit_ranker
 from training.ablation import told
 from training.backtest import Backtest, backtest, mean_leads
 from training.by_history import told as by_history_told
@@ -126,6 +127,15 @@ def test_a_killed_training_ends_with_the_same_bundle(
     with RunHandle(run, lease) as handle:
         train_and_register(handle)
     assert digests(run) == whole  # bit for bit
+
+
+def test_the_near_duplicates_that_validation_chose_are_served(
+    catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fit_ranker, "fit_near_duplicate", lambda *_: SAME_TEXT)
+    trained(catalog)
+    serving.forget_all()
+    assert serving.current(catalog)[0].near_duplicate == SAME_TEXT
 
 
 def evaluated(catalog: Catalog, split: str) -> dict[str, Any]:
