@@ -24,7 +24,7 @@ from ranking.rankers.leads import Leads
 from ranking.rankers.network import NetworkConfig, NetworkRanker
 from ranking.repurchase import Repurchase
 from ranking.sources import union
-from ranking.state import NEAR_DUPLICATE, RankingState, recipe_of, usual_recipes
+from ranking.state import ALIKE_TEXT, RankingState, recipe_of, usual_recipes
 from ranking.types import FloatArray, IntArray
 from ranking.user_tower import TowerConfig, UserTower, all_item_vectors
 
@@ -101,7 +101,7 @@ def state_from_bundle(bundle: Bundle, items: ItemIndex, catalog: Catalog) -> Ran
         ranker=_ranker(bundle, tower_items),
         personalizer=_personalizer(bundle, tables, place, tower_items, len(items)),
         personal_on=bundle.meta.parameters.get("personal_on", True),
-        near_duplicate=bundle.meta.parameters.get("near_duplicate", NEAR_DUPLICATE),
+        near_duplicate=bundle.meta.parameters.get("near_duplicate", ALIKE_TEXT),
         leads=Leads.of(bundle.meta.parameters),
         bundle_id=bundle.id,
         **dials_of(catalog),

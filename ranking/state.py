@@ -35,7 +35,7 @@ def recipe_of(values: dict[str, Any]) -> Recipe:
     return Ease(**values) if "reg" in values else CoVisitation(**values)
 
 
-NEAR_DUPLICATE = 0.97  # cosine of two texts from which they say the same
+ALIKE_TEXT = 0.97  # cosine of two texts from which they say the same
 SAME_TEXT = 0.999  # of two texts that are the same but for white space
 NO_DUPLICATE = 1.01  # above any cosine: nothing is dropped
 
@@ -61,7 +61,7 @@ class RankingState:
     tower_items: FloatArray | None = None  # (N, d) items as the tower sees them
     ranker: Ranker | None = None
     leads: Leads = UNTRIED  # how far texts, sources and popularity stand beside the ranker
-    near_duplicate: float = NEAR_DUPLICATE  # cosine of texts from which one of two items is dropped
+    near_duplicate: float = ALIKE_TEXT  # cosine of texts from which one of two items is dropped
     personalizer: Personalizer | None = None  # learned to re-order the head
     personal_on: bool = True  # and does; off where it is not surely better than the ranker's order
     lenders: Lenders | None = None  # other catalogs whose histories help newcomers

@@ -12,18 +12,17 @@ from numpy.typing import NDArray
 from ranking.filters import drop_near_duplicates
 from ranking.pipeline import NEAR_DUPLICATES, Trace, rank
 from ranking.rerank import diversify
-from ranking.state import NEAR_DUPLICATE, NO_DUPLICATE, SAME_TEXT, RankingState
+from ranking.state import ALIKE_TEXT, NO_DUPLICATE, SAME_TEXT, RankingState
 from ranking.types import IntArray, InteractionLog
 from training import metrics
 from training.handle import RunHandle
-from training.scoring import padded
+from training.scoring import MISSED, padded
 from training.splits import QUERY, Fold, PastRequest, context_of, drawn
 
 REQUESTS = 1_000
 LEAST_PEOPLE = 30  # fewer cannot tell
-LIKENESSES = (NEAR_DUPLICATE, SAME_TEXT, NO_DUPLICATE)
+LIKENESSES = (ALIKE_TEXT, SAME_TEXT, NO_DUPLICATE)
 CUT = 10
-FAR = 10**6  # the place of what was picked and is not there
 
 
 def fit_near_duplicate(
@@ -36,9 +35,9 @@ def fit_near_duplicate(
     """
     handle.stage(NEAR_DUPLICATES, 0.81)
     requests = drawn(fold.requests, REQUESTS, handle.seed)
-    people = np.unique([request.user_id for request in requests], return_inverse=True)[1]
-    if len(np.unique(people)) < LEAST_PEOPLE:
-        return NEAR_DUPLICATE
+    distinct, people = np.unique([each.user_id for each in requests], return_inverse=True)
+    if len(distinct) < LEAST_PEOPLE:
+        return ALIKE_TEXT
     ndcg = _ndcg(handle, then, log, requests)
     for likeness in LIKENESSES[:-1]:
         cost = ndcg[NO_DUPLICATE] - ndcg[likeness]
@@ -67,6 +66,6 @@ def _ndcg(
             kept = drop_near_duplicates(then, context, ranked, likeness)
             slate = diversify(then, context, kept, whole)
             there = np.flatnonzero(np.isin(slate.rows, request.picked))
-            missed = np.full(len(request.picked) - len(there), FAR)
+            missed = np.full(len(request.picked) - len(there), MISSED)
             found.append(np.concatenate([there, missed]))
     return {likeness: metrics.ndcg(padded(found), CUT) for likeness, found in places.items()}

@@ -24,18 +24,18 @@ from ranking.state import RankingState
 from ranking.types import IntArray, InteractionLog
 from training import metrics
 from training.handle import RunHandle
+from training.scoring import MISSED
 from training.splits import QUERY, Fold, PastRequest, context_of, drawn, shortened
 
 LENGTHS = (0, 1, 2, 3, 5, 10, 20, 50)  # what is left of histories: knots of the leads
-# What is known weighs so much: the rankers alone decide. Of such people they have learned, and what
-# one month's requests said against them did not hold in the next (docs/results/README.md).
+# What interactions of a person weigh together where rankers begin to decide alone: of such people
+# they have learned, and one month's word against them did not hold in the next (docs/results).
 RANKERS_FROM = 100.0
 PICKS = (0.0, 5.0, 20.0)  # of items, faded by the longest half-life: knots of the leads
 RARE = ((0.0, 0.0, 0.0), *((high, low, 0.0) for high in (0.2, 0.4, 0.6) for low in (0.0, high)))
 STEPS = 5  # shares are tried in fifths
 REQUESTS = 400  # of each length, at most
 LEAST = 30  # to learn from; lengths with fewer have no knot
-FAR = 10**6  # the place of what was picked and is no candidate
 
 Gains = NDArray[np.float64]
 
@@ -144,7 +144,7 @@ def _gains(parts: Parts | None, picked: NDArray[np.bool_], wanted: int) -> Gains
     )  # (Q, N)
     own = scores[:, picked]  # (Q, P)
     places = (scores[:, None, :] > own[:, :, None]).sum(axis=2)  # (Q, P)
-    missed = np.full((len(TRIED), wanted - int(picked.sum())), FAR)
+    missed = np.full((len(TRIED), wanted - int(picked.sum())), MISSED)
     return metrics.ndcg(np.concatenate([places, missed], axis=1), 10)
 
 

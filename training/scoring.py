@@ -22,6 +22,7 @@ from training.splits import QUERY, Fold, PastRequest, context_of, drawn
 REQUESTS = 1_000  # of the validation fold
 MOST_SCORES = 50_000_000  # items × requests, so that what `scores` gives fits into memory
 MOST_INTERACTIONS = 300_000  # that something is tried on; what is chosen is fitted on all
+MISSED = 10**6  # the place of what was picked and is no candidate
 Scorer = Callable[[UserContext], FloatArray]  # one score an item, higher is better. (N,)
 HalfArray = NDArray[np.float16]
 

@@ -46,12 +46,12 @@ def parts_of(
         for name in (LANGUAGE_MODEL, POPULAR)
     )
     picked = popularity > 0  # false for NaN
-    asked = picked.any() and query.anchor_item_id is None
+    speaks = picked.any() and query.anchor_item_id is None
     return Parts(
         float(context.weights.clip(min=0.0).sum()),
         state.popularity.counts[-1, candidates.rows],
         by_rank(ranker.score(rows)),
         None if np.isnan(likeness).all() else by_rank(np.nan_to_num(likeness, nan=-1.0)),
         fused,
-        by_rank(np.where(picked, popularity, -1.0)) * picked if asked else fused,
+        by_rank(popularity) * picked if speaks else fused,
     )

@@ -79,7 +79,7 @@ class Parts:
     ranked: FloatArray  # (N,) the order of the rankers
     text: FloatArray | None  # (N,) that of the language model; None without a history
     fused: FloatArray | None  # (N,) that of all sources; None where none found any of them
-    popular: FloatArray | None  # (N,) that of popularity, 0 for what nobody picked
+    popular: FloatArray | None  # (N,) that of popularity, 0 for what nobody picked; or `fused`
 
     def mixed(self, leads: Leads) -> FloatArray:
         """One score a candidate. (N,) What has nothing to say leaves its share to the rankers."""

@@ -9,7 +9,7 @@ from ranking.filters import allowed_items, drop_near_duplicates
 from ranking.pipeline import Trace, rank
 from ranking.rerank import diversify
 from ranking.sources.union import empty_candidates
-from ranking.state import NEAR_DUPLICATE
+from ranking.state import ALIKE_TEXT
 from ranking.types import Query
 from tests.ranking.worlds import NOW, context_of, item_index, log_of, state
 
@@ -47,7 +47,7 @@ def test_near_duplicates_go_but_own_staples_stay() -> None:
     vectors[3] = vectors[6] = vectors[0]
     world = state(LOG, replace(items, text_vectors=vectors))
     candidates = empty_candidates(np.array([0, 3, 6, 1]))
-    kept = drop_near_duplicates(world, context_of((6, 1, 1)), candidates, NEAR_DUPLICATE)
+    kept = drop_near_duplicates(world, context_of((6, 1, 1)), candidates, ALIKE_TEXT)
     assert kept.rows.tolist() == [0, 6, 1]
 
 

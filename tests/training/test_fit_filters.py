@@ -9,7 +9,7 @@ import pytest
 
 from ranking.rankers.examples import Rows
 from ranking.rankers.leads import Leads
-from ranking.state import NEAR_DUPLICATE, NO_DUPLICATE, SAME_TEXT
+from ranking.state import ALIKE_TEXT, NO_DUPLICATE, SAME_TEXT
 from ranking.types import DAY, FloatArray
 from tests.ranking.worlds import NOW, item_index, log_of, state
 from tests.training.test_fit_tower import Silent
@@ -38,10 +38,10 @@ ALL = 40  # people
     [
         (1.0, [TWIN] * ALL, NO_DUPLICATE),  # the same text, and both are picked
         (0.98, [TWIN] * ALL, SAME_TEXT),  # much the same, and both are picked
-        (1.0, [OTHER] * ALL, NEAR_DUPLICATE),  # the same text, and one is enough
-        (0.5, [TWIN] * ALL, NEAR_DUPLICATE),  # not alike: nothing is dropped anyway
-        (1.0, [TWIN, *[FIRST] * (ALL - 1)], NEAR_DUPLICATE),  # one person is chance
-        (1.0, [TWIN] * 20, NEAR_DUPLICATE),  # and so are twenty
+        (1.0, [OTHER] * ALL, ALIKE_TEXT),  # the same text, and one is enough
+        (0.5, [TWIN] * ALL, ALIKE_TEXT),  # not alike: nothing is dropped anyway
+        (1.0, [TWIN, *[FIRST] * (ALL - 1)], ALIKE_TEXT),  # one person is chance
+        (1.0, [TWIN] * 20, ALIKE_TEXT),  # and so are twenty
     ],
 )
 def test_near_duplicates_are_dropped_unless_that_surely_costs(
