@@ -78,8 +78,12 @@ def state_from_bundle(bundle: Bundle, items: ItemIndex, catalog: Catalog) -> Ran
         Popularity.nothing(len(items)), as_of=float(bundle.meta.parameters["as_of"])
     )
     popularity.counts[:, place[here]] = tables["popularity"][:, here]
-    if "first" in tables:  # not in bundles of before it was kept
-        popularity.first[place[here]] = tables["first"][here]
+    for name, column in (
+        ("first", popularity.first),
+        ("first_visit_counts", popularity.first_visit_counts),
+    ):
+        if name in tables:  # not in bundles of before it was kept
+            column[place[here]] = tables[name][here]
     repurchase, response = Repurchase.unknown(len(items)), OfferResponse.unknown(len(items))
     for name, counted in (("repurchase", repurchase), ("offer_response", response)):
         if name in tables:  # not in bundles of before it was counted

@@ -23,7 +23,7 @@ from ranking.encoder import load_configured, query_vector
 from ranking.errors import RankingFault
 from ranking.item_index import ItemIndex
 from ranking.loading import bare_state, dials_of, state_from_bundle, with_dials
-from ranking.popularity import HALF_LIVES, Popularity
+from ranking.popularity import FIRST_VISIT, FIRST_VISIT_HALF_LIFE, HALF_LIVES, Popularity
 from ranking.rules import Rules
 from ranking.state import RankingState
 from ranking.types import DAY, FloatArray
@@ -33,14 +33,28 @@ logger = logging.getLogger(__name__)
 POPULARITY_EVERY = 30.0  # seconds between two counts of what is popular
 FADED = 1_000.0  # half-lives; PostgreSQL refuses to multiply down to where a float ends
 REST = 3.0  # after a load, wait this many times as long as it took
+# Of each item since the bundle: sums of weights, one a half-life, those on first visits, and the
+# first interaction. A newcomer is who did nothing before.
 COUNTS_SQL = """
-SELECT item_id, {sums}, extract(epoch FROM min("timestamp"))::float8 FROM (
-    SELECT item_id, "timestamp", greatest((%s::jsonb ->> type)::float8, 0) AS weight,
-           (%s - extract(epoch FROM "timestamp")::float8) / 86400 AS age
+WITH since AS (
+    SELECT item_id, user_id, "timestamp",
+           greatest((%(weights)s::jsonb ->> type)::float8, 0) AS weight,
+           (%(now)s - extract(epoch FROM "timestamp")::float8) / 86400 AS age
     FROM catalog_interaction
-    WHERE catalog_id = %s AND NOT is_suspected
-      AND "timestamp" >= to_timestamp(%s) AND "timestamp" < to_timestamp(%s)
-) counted GROUP BY item_id
+    WHERE catalog_id = %(catalog)s AND NOT is_suspected
+      AND "timestamp" >= to_timestamp(%(since)s) AND "timestamp" < to_timestamp(%(now)s)
+), newcomer AS (
+    SELECT user_id, min("timestamp") AS began FROM since GROUP BY user_id
+    HAVING NOT EXISTS (
+        SELECT FROM catalog_interaction earlier
+        WHERE earlier.user_id = since.user_id AND earlier.catalog_id = %(catalog)s
+          AND NOT earlier.is_suspected AND earlier."timestamp" < to_timestamp(%(since)s)
+    )
+)
+SELECT item_id, {sums},
+       coalesce({first_visits} FILTER (WHERE "timestamp" < began + {visit:f} * interval '1 s'), 0),
+       extract(epoch FROM min("timestamp"))::float8
+FROM since LEFT JOIN newcomer USING (user_id) GROUP BY item_id
 """
 
 
@@ -282,20 +296,29 @@ def _open(catalog: Catalog, slot: _Slot, old: RankingState | None) -> Bundle | N
 def _count(catalog: Catalog, known: Popularity, items: ItemIndex) -> Popularity:
     """Add to the bundle's counts what happened since, in one query."""
     now = time.time()
-    sums = ", ".join(
-        f"sum(weight * power(0.5, least(age / {half:f}, {FADED:f})))" for half in HALF_LIVES
+    half_lives = (*HALF_LIVES, FIRST_VISIT_HALF_LIFE)
+    *sums, first_visits = (
+        f"sum(weight * power(0.5, least(age / {half:f}, {FADED:f})))" for half in half_lives
     )
+    values = {
+        "weights": json.dumps(catalog.event_weights),
+        "now": now,
+        "catalog": catalog.pk,
+        "since": known.as_of,
+    }
     with connection.cursor() as cursor:
         cursor.execute(
-            COUNTS_SQL.format(sums=sums),
-            [json.dumps(catalog.event_weights), now, catalog.pk, known.as_of, now],
+            COUNTS_SQL.format(sums=", ".join(sums), first_visits=first_visits, visit=FIRST_VISIT),
+            values,
         )
-        found = np.array(cursor.fetchall(), dtype=np.float64).reshape(-1, 2 + len(HALF_LIVES))
-    fading = np.exp2(-(now - known.as_of) / DAY / np.array(HALF_LIVES))[:, None]
-    counts = (known.counts * fading).astype(np.float32)
+        found = np.array(cursor.fetchall(), dtype=np.float64).reshape(-1, 3 + len(HALF_LIVES))
+    fading = np.exp2(-(now - known.as_of) / DAY / np.array(half_lives))  # (4,)
+    counts = (known.counts * fading[:-1, None]).astype(np.float32)
+    new = (known.first_visit_counts * fading[-1]).astype(np.float32)
     rows = items.rows_of(found[:, 0].astype(np.int64))
     found, rows = found[rows >= 0], rows[rows >= 0]
-    counts[:, rows] += found[:, 1:-1].T
+    counts[:, rows] += found[:, 1:-2].T
+    new[rows] += found[:, -2]
     first = known.first.copy()
     first[rows] = np.fmin(first[rows], found[:, -1])
-    return Popularity(counts, first, now)
+    return Popularity(counts, new, first, now)

@@ -191,6 +191,7 @@ def _tables(state: RankingState) -> dict[str, NDArray[Any]]:
     tables: dict[str, NDArray[Any]] = {
         "item_ids": state.items.ids,
         "popularity": state.popularity.counts,
+        "first_visit_counts": state.popularity.first_visit_counts,
         "first": state.popularity.first,
         "repurchase": state.repurchase.columns,
         "offer_response": state.response.columns,

@@ -1,9 +1,10 @@
-"""④ Popular: the same for everybody."""
+"""④ Popular: the same for everybody, but for those who were never here."""
 
 from ranking.state import RankingState
 from ranking.types import FloatArray, IntArray, UserContext
 
 
 def popular(state: RankingState, context: UserContext, anchors: IntArray) -> FloatArray | None:
-    """What everybody picks lately."""
-    return state.popularity.blend
+    """What everybody picks lately; for a newcomer, what people pick on their first visit."""
+    counted = state.popularity
+    return counted.blend if len(context.rows) else counted.for_newcomers

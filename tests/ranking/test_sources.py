@@ -85,6 +85,13 @@ def test_popular_is_the_same_for_everybody() -> None:
     assert np.array_equal(found, world.popularity.blend)
 
 
+def test_newcomers_get_what_is_picked_on_first_visits() -> None:
+    world = state(LOG)
+    found = popular(world, context_of(), NOBODY)
+    assert found is not None
+    assert np.array_equal(found, world.popularity.for_newcomers)
+
+
 def test_similar_turns_away_from_what_was_hidden() -> None:
     world = state(LOG)
     anchors = np.array([0])
