@@ -22,7 +22,6 @@ from training.scoring import FoldRequests, Scorer, greedy_shares, scorer_of
 from training.splits import Split
 
 TABLES = {"EASE": ("ease",), "Markov-kNN": ("covisit", "markov")}  # and the sources they are of
-BLENDED = ("personal popularity", "TIFU-kNN", "item-kNN", "EASE", "Markov-kNN")
 
 
 class Baseline(Protocol):
@@ -212,8 +211,7 @@ def tuned_baselines(
     for name, sources in TABLES.items():
         best.append(_table(name, requests, sources))
         yield best[-1], *_fitted(best[-1], log, split, size)
-    parts = [baseline for baseline in best if baseline.name in BLENDED]
-    blend = _best_blend(requests, parts, size, check)
+    blend = _best_blend(requests, best, size, check)
     yield blend, *_fitted(blend, log, split, size)
 
 
