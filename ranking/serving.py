@@ -300,7 +300,7 @@ def _count(catalog: Catalog, known: Popularity, items: ItemIndex) -> Popularity:
     *sums, first_visits = (
         f"sum(weight * power(0.5, least(age / {half:f}, {FADED:f})))" for half in half_lives
     )
-    values = {
+    values: dict[str, str | float] = {
         "weights": json.dumps(catalog.event_weights),
         "now": now,
         "catalog": catalog.pk,

@@ -87,7 +87,7 @@ class Part:
     """One thing that is taken away, and what is left."""
 
     kind: str  # source, features, ranker or stage; nothing: what chance alone does
-    name: str
+    name: str  # several sources with commas between
     state: RankingState
     of_trees: bool  # compared with the trees alone, not with all rankers together
     query: Query
@@ -100,7 +100,10 @@ def ablate(
     split: Split,
     limits: RankerLimits,
 ) -> list[dict[str, Any]]:
-    """A row a source with its recall; then a row a part: nDCG@10 with and without it, paired."""
+    """A row a source with its recall; then a row a part: nDCG@10 with and without it, paired.
+
+    The last: without all sources that are not surely worth something by themselves.
+    """
     with one_thread():
         train, valid = examples_of(handle, state, log, split)
         learned = compare_rankers(handle, state, train, valid, limits)
@@ -115,48 +118,78 @@ def ablate(
         rows = source_recall(handle, whole, log, requests)
         for row in rows:
             handle.log(told(row))
-        for part in _parts(handle, whole, alone, learned.trees, train, valid, usual):
+
+        def measure(part: Part) -> None:
             handle.stage(f"without {part.name}", 0.9)
             less = slate_ndcg(part.state, log, requests, part.query, handle.check)
             rows.append(_row(part, bases[part.of_trees], less, people))
             handle.log(told(rows[-1]))
+
+        parts = Parts(handle, whole, alone, learned.trees, train, valid, usual)
+        for part in parts.single():
+            measure(part)
+        weak = tuple(row["name"] for row in rows if _is_weak(row))
+        if len(weak) > 1:
+            measure(parts.sources(weak))
     return rows
 
 
-def _parts(
-    handle: RunHandle,
-    whole: RankingState,
-    alone: RankingState,
-    config: GbdtConfig,
-    train: Examples,
-    valid: Examples,
-    usual: Query,
-) -> Iterator[Part]:
-    def regrown(*left_out: str, seed: int = handle.seed) -> RankingState:
-        less = replace(config, left_out=(*config.left_out, *left_out))
-        if config.prior.feature.startswith(left_out):
-            less = replace(less, prior=best_prior(whole, valid, left_out))
-        ranker = GbdtRanker.fit(train, None, NAMES, less, seed, lambda *_: handle.check())
-        return replace(alone, ranker=Ensemble({"gbdt": ranker}, {"gbdt": 1.0}))
+def _is_weak(row: dict[str, Any]) -> bool:
+    """Whether it is a source that by itself is not surely worth anything."""
+    return bool(row["kind"] == "source" and row["worth"]["low"] <= 0)
 
-    yield Part("nothing", "another seed", regrown(seed=handle.seed + 1), True, usual)
-    for stage in (DIVERSITY, NEAR_DUPLICATES, LEADS):
-        yield Part("stage", stage, whole, False, replace(usual, without=(stage,)))
-    assert isinstance(whole.ranker, Ensemble)
-    for name, share in whole.ranker.shares.items():
-        if 0 < share < 1:
-            rest = {other: part for other, part in whole.ranker.shares.items() if other != name}
-            less = Ensemble(whole.ranker.members, rest)
-            yield Part("ranker", name, replace(whole, ranker=less), False, usual)
-    told = tuple(NAMES[place] for place in tells_apart(train.features))
-    for name in union.NAMES:
-        columns = (f"{name}_score", f"{name}_rank")
-        if any(each.startswith(columns) for each in told):
-            less_query = replace(usual, without=(name,))
-            yield Part("source", name, regrown(*columns), True, less_query)
-    for name, begins in GROUPS.items():
-        if any(each.startswith(begins) for each in told):
-            yield Part("features", name, regrown(*begins), True, usual)
+
+@dataclass(frozen=True)
+class Parts:
+    """What can be taken away, from whom, and what trees are grown anew with."""
+
+    handle: RunHandle
+    whole: RankingState
+    alone: RankingState  # the same with trees alone
+    config: GbdtConfig
+    train: Examples
+    valid: Examples
+    usual: Query
+
+    def single(self) -> Iterator[Part]:
+        """One thing at a time; what cannot tell candidates apart here is passed over."""
+        yield Part("nothing", "another seed", self._regrown(seed=1), True, self.usual)
+        for stage in (DIVERSITY, NEAR_DUPLICATES, LEADS):
+            query = replace(self.usual, without=(stage,))
+            yield Part("stage", stage, self.whole, False, query)
+        assert isinstance(self.whole.ranker, Ensemble)
+        members, shares = self.whole.ranker.members, self.whole.ranker.shares
+        for name, share in shares.items():
+            if 0 < share < 1:
+                rest = {other: part for other, part in shares.items() if other != name}
+                less = replace(self.whole, ranker=Ensemble(members, rest))
+                yield Part("ranker", name, less, False, self.usual)
+        told = tuple(NAMES[place] for place in tells_apart(self.train.features))
+        for name in union.NAMES:
+            if any(each.startswith(_columns(name)) for each in told):
+                yield self.sources((name,))
+        for name, begins in GROUPS.items():
+            if any(each.startswith(begins) for each in told):
+                yield Part("features", name, self._regrown(*begins), True, self.usual)
+
+    def sources(self, names: tuple[str, ...]) -> Part:
+        """These sources, and what the features say of them."""
+        columns = tuple(column for name in names for column in _columns(name))
+        query = replace(self.usual, without=names)
+        return Part("source", ", ".join(names), self._regrown(*columns), True, query)
+
+    def _regrown(self, *left_out: str, seed: int = 0) -> RankingState:
+        """The trees, grown without these features; `seed` is added to the run's."""
+        less = replace(self.config, left_out=(*self.config.left_out, *left_out))
+        if self.config.prior.feature.startswith(left_out):
+            less = replace(less, prior=best_prior(self.whole, self.valid, left_out))
+        seed += self.handle.seed
+        ranker = GbdtRanker.fit(self.train, None, NAMES, less, seed, lambda *_: self.handle.check())
+        return replace(self.alone, ranker=Ensemble({"gbdt": ranker}, {"gbdt": 1.0}))
+
+
+def _columns(source: str) -> tuple[str, str]:
+    return (f"{source}_score", f"{source}_rank")
 
 
 def tells_apart(features: FloatArray) -> IntArray:
