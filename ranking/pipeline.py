@@ -151,8 +151,8 @@ def search_with(
     with trace.stage("ranker", len(candidates)):  # ⑤ ⑥
         if len(context.rows):
             personal = score(state, context, candidates, query)
-        else:  # of a person nothing is known of, what most people pick
-            personal = by_rank(state.popularity.blend[candidates.rows])
+        else:  # of a person nothing is known of, what people pick on their first visit
+            personal = by_rank(state.popularity.for_newcomers[candidates.rows])
         candidates.scores = (1 - PERSONAL_SHARE) * relevance + PERSONAL_SHARE * personal
     best_first = candidates.keep(np.argsort(-candidates.scores, kind="stable"))
     # Who searches wants what is only alike, too; the same text again where people pick it again.

@@ -12,6 +12,7 @@ from ranking.bundle import bundle_exists, snapshot_of
 from recsite.csv_file import csv_file
 from recsite.dashboard import rehearsals
 from recsite.dashboard.access import needs
+from recsite.dashboard.chosen import chosen_for
 from recsite.dashboard.comparison import Measured, by_segment, everything
 from recsite.dashboard.polling import STOP_POLLING, UNCHANGED, mark_of
 from recsite.dashboard.sorting import Sorting
@@ -68,6 +69,7 @@ def page(request: HttpRequest, slug: str, bundle_id: str) -> HttpResponse:
             "snapshot": snapshot_of(version.bundle_id)
             or (version.run.snapshot_digest if version.run else ""),
             "personal": _personal(version),
+            "chosen": chosen_for(version.bundle_id),
             "children": version.children.order_by("-created_at")[:10],
             "rows": rows,
             "segments": parts,

@@ -1,6 +1,8 @@
 """The dashboard: one model, its gate and its roll-out."""
 
 import csv
+import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,7 @@ from django.test import Client
 from django.urls import reverse
 
 from catalog.models import Catalog, Role, User
-from ranking.bundle import bundle_exists
+from ranking.bundle import bundle_exists, bundle_path
 from recsite.dashboard import rehearsals
 from recsite.dashboard.beside import Beside
 from recsite.dashboard.comparison import everything, words_of
@@ -70,6 +72,36 @@ class TestPage:
             text = " ".join(staff.get(address(other)).content.decode().split())
             assert said in text
         assert "0.2100 with it, 0.2200 without" in text
+
+    def test_what_validation_chose(
+        self, staff: Client, pair: tuple[ModelVersion, ModelVersion]
+    ) -> None:
+        _, other = pair
+
+        def page(**parameters: Any) -> str:
+            path = bundle_path(other.bundle_id) / "meta.json"
+            path.chmod(0o600)
+            path.write_text(json.dumps(json.loads(path.read_text()) | {"parameters": parameters}))
+            return " ".join(staff.get(address(other)).content.decode().split())
+
+        text = page(
+            rankers={"shares": {"gbdt": 0.75, "dcn": 0.25, "fm": 0.0}, "networks": {}},
+            near_duplicate=1.01,
+            leads={
+                "known": [0, 5],
+                "picks": [0, 20],
+                "text": [[0.4, 0.2], [0, 0]],
+                "sources": [0.1, 0],
+                "popular": [0.3, 0],
+            },
+        )
+        for said in ("trees 75.0 %, DCN 25.0 %", "nothing is dropped", "5 and more"):
+            assert said in text
+        shares = re.findall(r'<td class="num text-right">([\d.]+) %</td>', text)
+        assert shares[:5] == ["40.0", "10.0", "30.0", "20.0", "40.0"]
+        alone = page(leads={"known": [0], "picks": [0], "text": [[0]], "sources": [0]})
+        assert "they alone decide" in alone
+        assert "whose texts are alike" in alone
 
     def test_what_was_measured_on_other_requests_says_so(
         self, staff: Client, pair: tuple[ModelVersion, ModelVersion], shop: Catalog, tmp_path: Path
