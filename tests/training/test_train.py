@@ -25,7 +25,7 @@ from ranking.rankers.leads import Leads
 from ranking.rerank import DIVERSITY
 from ranking.sources import union
 from ranking.sources.union import retrieve
-from ranking.state import SAME_TEXT, RankingState
+from ranking.state import ALIKE_TEXT, NO_DUPLICATE, SAME_TEXT, RankingState
 from ranking.types import DAY, Query
 from training import fit_ranker
 from training.ablation import told
@@ -284,6 +284,33 @@ def test_search_finds_by_word_and_forgives_spelling(catalog: Catalog) -> None:
     assert Item.objects.get(external_id=first("boring holes in a wall")).category == "Tools"
     hostile = search(Query(catalog.slug, text="hammer' OR 1=1 --", size=3))
     assert Item.objects.in_slate_order(hostile.item_ids)[0].external_id == "hammer"
+
+
+@pytest.mark.parametrize(
+    ("likeness", "found"),
+    [
+        (ALIKE_TEXT, ["Oolong tea", "Oolong tea."]),
+        (NO_DUPLICATE, ["Oolong tea", "Oolong tea", "Oolong tea."]),
+    ],
+)
+def test_a_search_drops_the_same_text_but_not_what_is_alike(
+    catalog: Catalog, likeness: float, found: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    titles = {"same": "Oolong tea", "same again": "Oolong  tea", "alike": "Oolong tea."}
+    for name, title in titles.items():
+        Item.objects.create(catalog=catalog, external_id=name, title=title)
+    monkeypatch.setattr("training.fit_ranker.fit_near_duplicate", lambda *_: likeness)
+    trained(catalog)
+    serving.forget_all()
+    state, _ = serving.current(catalog)
+    rows = state.items.rows_of(
+        np.array([Item.objects.get(external_id=name).pk for name in ("same", "alike")])
+    )
+    same, alike = state.items.vectors(rows)
+    assert ALIKE_TEXT < same @ alike < SAME_TEXT
+    slate = search(Query(catalog.slug, text="oolong tea", size=3))
+    titled = [" ".join(item.title.split()) for item in Item.objects.in_slate_order(slate.item_ids)]
+    assert sorted(title for title in titled if title.startswith("Oolong")) == found
 
 
 def test_who_comes_first_after_the_items_waits_for_them() -> None:
