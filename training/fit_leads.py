@@ -1,6 +1,7 @@
 """How far language model, sources and popularity lead beside the rankers, learned on validation.
 
-People are cut down to their newest interactions, so that each length of history has examples. For
+People are cut down to their newest interactions, so that each length of history has examples; that
+of those of whom nothing is known is taken from real newcomers, where there are enough of them. For
 each length the shares are taken whose lead over the rankers alone is the largest after a standard
 error is taken off, so that few requests do not make shares large; neither texts (of items that are
 picked often) nor what everybody does (sources and popularity together) may lead further for people
@@ -105,9 +106,12 @@ def fit_leads(
     if len(fold.requests) < LEAST:
         return UNTRIED
     requests = drawn(fold.requests, 4 * REQUESTS, handle.seed)
+    newcomers = [each for each in requests if each.start == each.stop]
     lengths = []
     for known in LENGTHS:
         short = [one for each in requests if (one := shortened(log, each, known)) is not None]
+        if known == 0 and len(newcomers) >= LEAST:
+            short = newcomers  # who come back pick other things, also when nothing is told of them
         if len(short) >= LEAST:
             asked = drawn(short, REQUESTS, handle.seed)
             lengths.append(_measured(handle, then, ranker, log, known, asked))

@@ -57,6 +57,19 @@ def test_everybody_leads_newcomers_where_the_ranker_does_not_know_better(
     assert (leads.sources_at(0.0) + leads.popular_at(0.0) > 0) == (sign < 0)
 
 
+def test_who_comes_back_says_nothing_of_newcomers(tmp_path: Path) -> None:
+    known = range(4 * LEAST)
+    before = [(user, row, 35.0, 1.0) for user in known for row in (0, 0, TASTE)]
+    again = [(user, TASTE, 15.0, 1.0) for user in known]  # as the ranker expects of everybody
+    newcomers = [(user, 0, 15.0, 1.0) for user in range(1000, 1000 + LEAST)]
+    log = log_of(*before, *again, *newcomers)
+    split = time_split(log, MOMENTS, repeats=True)
+    then = state(log, ITEMS).as_of(log.keep(split.valid.known), split.valid.now)
+    leads = fit_leads(cast(RunHandle, Silent(tmp_path)), then, log, split.valid, Knows(1.0))
+    assert leads.sources_at(0.0) + leads.popular_at(0.0) > 0
+    assert leads.sources_at(1.0) + leads.popular_at(1.0) == 0
+
+
 def test_with_few_requests_the_usual_holds(tmp_path: Path) -> None:
     log = log_of(*((user, user % 12, age, 1.0) for user in range(20) for age in (35.0, 15.0)))
     split = time_split(log, MOMENTS, repeats=True)
