@@ -93,12 +93,14 @@ def nearest_weights(gram: sparse.csr_matrix, reg: float, reach: int) -> sparse.c
     weights = np.zeros(near.shape, dtype=np.float32)
     for start in range(0, count, AT_ONCE):
         own = np.arange(start, min(start + AT_ONCE, count))
-        cosine = dense[own] / spread
-        cosine[np.arange(len(own)), own] = -1.0
-        near[own] = np.argpartition(-cosine, near.shape[1] - 1, axis=1)[:, : near.shape[1]]
-        among = dense[near[own][:, :, None], near[own][:, None, :]]  # (A, K, K)
+        farness = dense[own] / -spread  # (A, M)
+        farness[np.arange(len(own)), own] = 1.0
+        nearest = np.argpartition(farness, near.shape[1] - 1, axis=1)[:, : near.shape[1]]
+        near[own] = nearest
+        # (A, K, K), by places in the whole: twice as fast as by rows and columns
+        among = dense.take(nearest[:, :, None] * count + nearest[:, None, :])
         among[:, *np.diag_indices(near.shape[1])] += reg
-        wanted = dense[near[own], own[:, None]]  # (A, K)
+        wanted = dense[nearest, own[:, None]]  # (A, K)
         weights[own] = np.linalg.solve(among, wanted[..., None])[..., 0]
     kept = weights > 0
     target = np.broadcast_to(np.arange(count)[:, None], near.shape)[kept]
