@@ -85,6 +85,12 @@ def test_a_table_moves_with_its_items() -> None:
     assert moved.rows.tolist() == [[3, -1], [-1, -1], [-1, -1], [-1, 0]]
 
 
+def test_of_equal_neighbours_the_first_are_kept_and_below_zero_is_last() -> None:
+    values = np.array([[-1, 2, 0.5, 2, -0.5], [7, 7, 7, 7, 7]], dtype=np.float32)
+    columns, _ = strongest(sparse.csr_matrix(values), 5)
+    assert columns.tolist() == [[1, 3, 2, 4, 0], [0, 1, 2, 3, 4]]
+
+
 def test_strongest_keeps_the_largest_of_each_row() -> None:
     matrix = sparse.csr_matrix(np.array([[0, 1, 3], [0, 0, 0], [5, 0, 4]], dtype=np.float32))
     columns, values = strongest(matrix, 1)
