@@ -102,7 +102,8 @@ def ablate(
 ) -> list[dict[str, Any]]:
     """A row a source with its recall; then a row a part: nDCG@10 with and without it, paired.
 
-    The last: without all sources that are not surely worth something by themselves.
+    The last ones: without the two sources that are worth least, the three, and so on, as long as
+    that does not surely cost: several may find the same items.
     """
     with one_thread():
         train, valid = examples_of(handle, state, log, split)
@@ -124,18 +125,23 @@ def ablate(
             less = slate_ndcg(part.state, log, requests, part.query, handle.check)
             rows.append(_row(part, bases[part.of_trees], less, people))
             handle.log(told(rows[-1]))
+            if part.kind == "nothing":  # what follows is compared with the mean of both seeds
+                bases[part.of_trees] = (bases[part.of_trees] + less) / 2
 
         parts = Parts(handle, whole, alone, learned.trees, train, valid, usual)
         for part in parts.single():
             measure(part)
-        weak = tuple(row["name"] for row in rows if _is_weak(row))
-        if len(weak) > 1:
-            measure(parts.sources(weak))
+        weak = sorted(filter(_is_weak, rows), key=lambda row: row["worth"]["value"])
+        names = tuple(row["name"] for row in weak)
+        for count in range(2, len(names) + 1):
+            measure(parts.sources(names[:count]))
+            if not _is_weak(rows[-1]):
+                break
     return rows
 
 
 def _is_weak(row: dict[str, Any]) -> bool:
-    """Whether it is a source that by itself is not surely worth anything."""
+    """Whether it is a source, or several, that are not surely worth anything."""
     return bool(row["kind"] == "source" and row["worth"]["low"] <= 0)
 
 
