@@ -104,7 +104,7 @@ class TestOverview:
         slates = [slate(shop, [item], seen) for seen in ([0], [0], [])]
         yesterday = slate(shop, [item], [0])
         SlateLog.objects.filter(pk=yesterday.pk).update(created_at=now - timedelta(hours=30))
-        ensure_months([now, now - timedelta(days=40)])
+        ensure_months([now, now - timedelta(hours=30), now - timedelta(days=40)])
         rows: list[dict[str, Any]] = [
             {"timestamp": now, "slate_id": slates[0].pk},
             {"timestamp": now, "slate_id": slates[0].pk},  # one slate, clicked twice
