@@ -128,13 +128,13 @@ def ablate(
             if part.kind == "nothing":  # what follows is compared with the mean of both seeds
                 bases[part.of_trees] = (bases[part.of_trees] + less) / 2
 
-        parts = Parts(handle, whole, alone, learned.trees, train, valid, usual)
-        for part in parts.single():
+        ablation = Ablation(handle, whole, alone, learned.trees, train, valid, usual)
+        for part in ablation.single():
             measure(part)
         weak = sorted(filter(_is_weak, rows), key=lambda row: row["worth"]["value"])
         names = tuple(row["name"] for row in weak)
         for count in range(2, len(names) + 1):
-            measure(parts.sources(names[:count]))
+            measure(ablation.sources(names[:count]))
             if not _is_weak(rows[-1]):
                 break
     return rows
@@ -146,7 +146,7 @@ def _is_weak(row: dict[str, Any]) -> bool:
 
 
 @dataclass(frozen=True)
-class Parts:
+class Ablation:
     """What can be taken away, from whom, and what trees are grown anew with."""
 
     handle: RunHandle
