@@ -34,7 +34,7 @@ bench: .venv/.dev
 CATALOGS ?= shop movielens-100k=leave-last-5 movielens-100k=time
 bench-quality: .venv/.dev .venv-peers/.done
 	@$(BIN)/python manage.py create_catalog movielens-100k --kind product 2>/dev/null || true
-	@$(BIN)/python manage.py import_data movielens-100k --items .venv-peers/movielens/items.csv --interactions .venv-peers/movielens/interactions.csv
+	@$(BIN)/python manage.py import_data movielens-100k --items .venv-peers/movielens/items.csv --users .venv-peers/movielens/users.csv --interactions .venv-peers/movielens/interactions.csv
 	@$(BIN)/python manage.py bench_quality $(CATALOGS) --python .venv-peers/bin/python --json var/bench-quality.json
 
 .venv-peers/.done: benchmarks/requirements.txt

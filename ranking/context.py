@@ -10,7 +10,8 @@ from django.db import connection
 
 from catalog.models import Catalog, InteractionType
 from ranking.item_index import ItemIndex
-from ranking.types import FloatArray, Query, UserContext
+from ranking.traits import NOBODY, Traits
+from ranking.types import FloatArray, IntArray, Query, UserContext, no_traits
 
 HISTORY_LIMIT = 2_000  # interactions, the newest; training reads no further back either
 TYPE_CODES = {name: code for code, name in enumerate(InteractionType.values)}
@@ -19,6 +20,7 @@ SELECT item_id, type, extract(epoch FROM "timestamp")::float8 FROM catalog_inter
 WHERE user_id = %s AND catalog_id = %s AND NOT is_suspected AND "timestamp" <= to_timestamp(%s)
 ORDER BY "timestamp" DESC, id DESC LIMIT %s
 """
+ATTRIBUTES_SQL = "SELECT attributes::text FROM catalog_user WHERE id = %s"
 ELSEWHERE_LIMIT = 10  # picks there, the newest; as many as the source `similar` looks at
 ELSEWHERE_SQL = """
 SELECT vector.vector::text FROM catalog_interaction done
@@ -57,7 +59,11 @@ class Lenders:
 
 
 def read_context(
-    query: Query, catalog: Catalog, items: ItemIndex, lenders: Lenders | None = None
+    query: Query,
+    catalog: Catalog,
+    items: ItemIndex,
+    lenders: Lenders | None = None,
+    traits: Traits = NOBODY.traits,
 ) -> UserContext:
     """The person's history, read fresh: it includes what they did a second ago.
 
@@ -85,7 +91,18 @@ def read_context(
         weights[here],
         now,
         elsewhere,
+        _read_traits(query.user_id, traits),
     )
+
+
+def _read_traits(user_id: int | None, traits: Traits) -> IntArray:
+    """The rows of the person's traits; not asked for where the catalog learned from none. (T,)"""
+    if user_id is None or not traits.names:
+        return no_traits()
+    with connection.cursor() as cursor:
+        cursor.execute(ATTRIBUTES_SQL, [user_id])
+        found = cursor.fetchone()
+    return traits.rows_of(json.loads(found[0])) if found else no_traits()
 
 
 def _read_elsewhere(user_id: int, lenders: Lenders, now: float) -> FloatArray | None:

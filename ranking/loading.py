@@ -11,6 +11,7 @@ from safetensors.torch import load_model
 
 from catalog.models import Catalog
 from ranking import features
+from ranking.affinity import Affinity
 from ranking.bundle import Bundle
 from ranking.context import TYPE_CODES
 from ranking.item_index import ItemIndex
@@ -25,6 +26,7 @@ from ranking.rankers.network import NetworkConfig, NetworkRanker
 from ranking.repurchase import Repurchase
 from ranking.sources import union
 from ranking.state import ALIKE_TEXT, RankingState, recipe_of, usual_recipes
+from ranking.traits import Traits
 from ranking.types import FloatArray, IntArray
 from ranking.user_tower import TowerConfig, UserTower, all_item_vectors
 
@@ -32,10 +34,9 @@ from ranking.user_tower import TowerConfig, UserTower, all_item_vectors
 def bare_state(items: ItemIndex, catalog: Catalog) -> RankingState:
     """No models, nothing counted yet: with popularity, how a catalog answers before any bundle."""
     nothing = Popularity.nothing(len(items))
-    unknown = Repurchase.unknown(len(items))
-    return RankingState(
-        items, nothing, unknown, OfferResponse.unknown(len(items)), **dials_of(catalog)
-    )
+    unknown, response = Repurchase.unknown(len(items)), OfferResponse.unknown(len(items))
+    affinity = Affinity.unknown(len(items))
+    return RankingState(items, nothing, unknown, response, affinity, **dials_of(catalog))
 
 
 class Dials(TypedDict):
@@ -96,6 +97,7 @@ def state_from_bundle(bundle: Bundle, items: ItemIndex, catalog: Catalog) -> Ran
         popularity,
         repurchase,
         response,
+        _affinity(bundle, tables, place, len(items)),
         recipes={name: recipe_of(values) for name, values in recipes.items()} or usual_recipes(),
         neighbours={
             name: table.moved(place, len(items)) for name, table in _neighbours(bundle, tables)
@@ -111,6 +113,20 @@ def state_from_bundle(bundle: Bundle, items: ItemIndex, catalog: Catalog) -> Ran
         **dials_of(catalog),
     )
     return with_dials(state, catalog)
+
+
+def _affinity(
+    bundle: Bundle, tables: dict[str, NDArray[Any]], place: IntArray, size: int
+) -> Affinity:
+    """What the traits of people tell; nothing in bundles of before they were read."""
+    affinity = Affinity.unknown(size)
+    if told := bundle.meta.parameters.get("traits"):
+        here = place >= 0
+        table = np.zeros((len(told["names"]), size), dtype=np.float32)
+        table[:, place[here]] = tables["affinity"][:, here]
+        affinity.usual[place[here]] = tables["usual_affinity"][here]
+        affinity = replace(affinity, traits=Traits.read(told), table=table)
+    return affinity
 
 
 def _neighbours(

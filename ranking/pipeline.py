@@ -25,6 +25,7 @@ from ranking.rankers.examples import HISTORY
 from ranking.rerank import DIVERSITY, diversify
 from ranking.rollout import answered
 from ranking.serving import vector_of_query
+from ranking.sources.popular import of_newcomer
 from ranking.sources.union import empty_candidates, retrieve
 from ranking.state import SAME_TEXT, RankingState
 from ranking.types import Candidates, Query, Slate, SlateItem, Stage, UserContext
@@ -72,7 +73,9 @@ def recommend_with(
     """The whole path with this state; for the person that the query names, unless told of one."""
     trace = Trace()
     with trace.stage("context", 0) as out:  # ②
-        context = context or read_context(query, catalog, state.items, state.lenders)
+        context = context or read_context(
+            query, catalog, state.items, state.lenders, state.affinity.traits
+        )
         out += [0, {"interactions": len(context.rows)}]
     candidates = rank(state, context, query, trace)  # ④ – ⑧
     placed = place(state, context, candidates, query, trace)  # ⑨
@@ -139,7 +142,7 @@ def search_with(
     """The whole path of a search with this state."""
     trace = Trace()
     with trace.stage("context", 0) as out:  # ②
-        context = read_context(query, catalog, state.items, state.lenders)
+        context = read_context(query, catalog, state.items, state.lenders, state.affinity.traits)
         out += [0, {"interactions": len(context.rows)}]
     with trace.stage("query", len(state.items)) as out:  # ③ ④
         vector = vector_of_query(query.text, encoder) if encoder else None
@@ -151,8 +154,8 @@ def search_with(
     with trace.stage("ranker", len(candidates)):  # ⑤ ⑥
         if len(context.rows):
             personal = score(state, context, candidates, query)
-        else:  # of a person nothing is known of, what people pick on their first visit
-            personal = by_rank(state.popularity.for_newcomers[candidates.rows])
+        else:  # of a newcomer, what such people pick on their first visit
+            personal = by_rank(of_newcomer(state, context.traits, candidates.rows))
         candidates.scores = (1 - PERSONAL_SHARE) * relevance + PERSONAL_SHARE * personal
     best_first = candidates.keep(np.argsort(-candidates.scores, kind="stable"))
     # Who searches wants what is only alike, too; the same text again where people pick it again.

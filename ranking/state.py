@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from ranking.affinity import Affinity
 from ranking.context import Lenders
 from ranking.covisitation import CoVisitation
 from ranking.ease import Ease
@@ -48,6 +49,7 @@ class RankingState:
     popularity: Popularity
     repurchase: Repurchase
     response: OfferResponse
+    affinity: Affinity
     repeat_consumption: bool
     item_half_life_days: float | None
     diversity: float  # λ of MMR
@@ -76,5 +78,6 @@ class RankingState:
             popularity=Popularity.fit(log, size, moment),
             repurchase=Repurchase.fit(log, size, moment),
             response=OfferResponse.fit(log, self.items.offers, size, moment),
+            affinity=Affinity.fit(log, size, moment),
             neighbours={name: made.fit(log, size, moment) for name, made in self.recipes.items()},
         )

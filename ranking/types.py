@@ -8,11 +8,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from catalog.item_filter import Filter
+from ranking.traits import NOBODY, People
 
 IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float32]
 DAY = 86_400.0  # seconds; all moments are seconds since the epoch
 SESSION_GAP = 1_800.0  # seconds without an interaction that end a session
+
+
+def no_traits() -> IntArray:
+    """Nothing is known of who somebody is."""
+    return np.zeros(0, dtype=np.int64)
 
 
 @dataclass(frozen=True)
@@ -45,6 +51,7 @@ class InteractionLog:
     types: NDArray[np.int8]  # (M,) codes of InteractionType
     timestamps: NDArray[np.float64]  # (M,) seconds since the epoch
     weights: FloatArray  # (M,) event weight of the catalog
+    people: People = NOBODY  # who has which traits
 
     def __len__(self) -> int:
         return len(self.users)
@@ -57,6 +64,7 @@ class InteractionLog:
             self.types[mask],
             self.timestamps[mask],
             self.weights[mask],
+            self.people,
         )
 
     def newest(self, most: int) -> "InteractionLog":
@@ -82,6 +90,9 @@ class UserContext:
     now: float  # seconds since the epoch
     # (K, D) texts of what they picked in other catalogs, oldest first; only where nothing was here
     elsewhere: FloatArray | None = None
+    traits: IntArray = field(
+        default_factory=no_traits
+    )  # (T,) rows of the catalog's traits that the person has
 
 
 @dataclass

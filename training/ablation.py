@@ -47,6 +47,7 @@ GROUPS: dict[str, tuple[str, ...]] = {  # feature group → how the names of its
     "repurchase": ("repurchase_",),
     "offers": ("offers_", "offer_share", "response_", *(f"{each}_on_offer" for each in LEVELS)),
     "text similarity": ("similarity_",),
+    "traits of people": ("trait_",),
     "price and age": ("log_price", "price_gap", "age_days"),
     "rhythm": ("session_", "days_since_session", "history_length", "repeat_rate"),
     "hour and weekday": ("hour", "weekday"),

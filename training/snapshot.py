@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import json
 import shutil
 import tempfile
 from dataclasses import dataclass
@@ -17,23 +18,29 @@ from django.db import connection
 from catalog.models import Catalog
 from ranking.context import TYPE_CODES
 from ranking.item_index import ItemIndex
+from ranking.traits import NOBODY, People
 from ranking.types import InteractionLog
 from training.errors import TrainingFault
 from training.handle import RunHandle
 
-IMPRESSION = "impression"  # the type of a row that is no interaction: an item of a slate, in view
+# The types of rows that are no interactions: an item of a slate, in view; who somebody is.
+IMPRESSION, PERSON = "impression", "person"
 EXPORT_SQL = """
 COPY (
-    SELECT user_id, item_id, type, moment, position FROM (
+    SELECT user_id, item_id, type, moment, position, attributes FROM (
         SELECT user_id, item_id, type, extract(epoch FROM "timestamp")::float8 AS moment,
-               NULL::smallint AS position, id
+               NULL::smallint AS position, id, NULL AS attributes
         FROM catalog_interaction WHERE catalog_id = {catalog:d} AND NOT is_suspected
         UNION ALL
         SELECT user_id, item_ids[place + 1], '{impression}',
-               extract(epoch FROM created_at)::float8, place, NULL
+               extract(epoch FROM created_at)::float8, place, NULL, NULL
         FROM catalog_slatelog CROSS JOIN unnest(seen_positions) AS place
         WHERE catalog_id = {catalog:d} AND user_id IS NOT NULL
-    ) AS done_and_seen
+        UNION ALL
+        SELECT id, NULL, '{person}', NULL, NULL, NULL, attributes::text FROM catalog_user
+        WHERE attributes <> '{{}}'
+          AND id IN (SELECT user_id FROM catalog_interaction WHERE catalog_id = {catalog:d})
+    ) AS everything
     ORDER BY user_id, moment, id, position
 ) TO STDOUT (FORMAT csv)
 """
@@ -43,6 +50,7 @@ COLUMNS = {
     "type": pa.string(),
     "timestamp": pa.float64(),  # seconds since the epoch
     "position": pa.int16(),  # on its slate, 0 = first; impressions only
+    "attributes": pa.string(),  # JSON; people only
 }
 
 
@@ -55,9 +63,9 @@ class Snapshot:
 
 
 def take_snapshot(catalog: Catalog) -> Snapshot:
-    """Write the counted interactions and the impressions of a catalog, by user, then time."""
+    """Write a catalog's counted interactions, impressions and people, by user, then time."""
     buffer = io.BytesIO()
-    sql = EXPORT_SQL.format(catalog=catalog.pk, impression=IMPRESSION)
+    sql = EXPORT_SQL.format(catalog=catalog.pk, impression=IMPRESSION, person=PERSON)
     with connection.cursor() as cursor, cursor.copy(sql) as copy:
         for block in copy:
             buffer.write(block)
@@ -101,7 +109,9 @@ def snapshot_of(handle: RunHandle) -> Snapshot:
 
 def read_log(snapshot: Snapshot, items: ItemIndex, catalog: Catalog) -> InteractionLog:
     """The snapshot in columns; interactions with items that are gone are left out."""
-    table = pyarrow.parquet.read_table(snapshot.path, filters=[("type", "!=", IMPRESSION)])
+    table = pyarrow.parquet.read_table(
+        snapshot.path, filters=[("type", "not in", [IMPRESSION, PERSON])]
+    )
     rows = items.rows_of(table["item_id"].to_numpy())
     chunk = table["type"].combine_chunks().dictionary_encode()
     words = chunk.dictionary.to_pylist()
@@ -114,5 +124,15 @@ def read_log(snapshot: Snapshot, items: ItemIndex, catalog: Catalog) -> Interact
         codes[index],
         table["timestamp"].to_numpy(),
         weights[index],
+        read_people(snapshot),
     )
     return log.keep(rows >= 0)
+
+
+def read_people(snapshot: Snapshot) -> People:
+    """The traits of the snapshot's people; of nobody in those of before people were kept."""
+    table = pyarrow.parquet.read_table(snapshot.path, filters=[("type", "==", PERSON)])
+    if not len(table):
+        return NOBODY
+    attributes = map(json.loads, table["attributes"].to_pylist())
+    return People.of(dict(zip(table["user_id"].to_pylist(), attributes, strict=True)))

@@ -289,6 +289,7 @@ def context_of(log: InteractionLog, request: PastRequest) -> UserContext:
         log.timestamps[past],
         log.weights[past],
         request.moment,
+        traits=log.people.traits_of(request.user_id),
     )
 
 

@@ -158,6 +158,7 @@ def _publish(
             "personalizer": _save_personalizer(state.personalizer, folder),
             "personal_on": state.personal_on,
             "leads": state.leads.told(),
+            "traits": asdict(newest.affinity.traits),
             "near_duplicate": state.near_duplicate,
             "trained_at": time.time(),
         },
@@ -195,6 +196,8 @@ def _tables(state: RankingState) -> dict[str, NDArray[Any]]:
         "first": state.popularity.first,
         "repurchase": state.repurchase.columns,
         "offer_response": state.response.columns,
+        "affinity": state.affinity.table,
+        "usual_affinity": state.affinity.usual,
     }
     if state.personalizer is not None:
         tables["words"] = state.personalizer.words

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from ranking.affinity import Affinity
 from ranking.item_index import ItemIndex
 from ranking.offers import OfferResponse
 from ranking.popularity import Popularity
@@ -76,6 +77,7 @@ def state(log: InteractionLog, items: ItemIndex | None = None, **dials: object) 
         Popularity.fit(log, len(items), NOW),
         Repurchase.fit(log, len(items), NOW),
         OfferResponse.fit(log, items.offers, len(items), NOW),
+        Affinity.fit(log, len(items), NOW),
         neighbours={
             name: recipe.fit(log, len(items), NOW) for name, recipe in usual_recipes().items()
         },

@@ -212,13 +212,15 @@ def test_each_part_is_taken_away_once(catalog: Catalog) -> None:
 
 
 def test_a_feature_row_is_the_same_online_and_in_training(catalog: Catalog) -> None:
+    User.objects.filter(is_guest=False).update(attributes={"household": "2", "town": "Ulm"})
+    User.objects.filter(external_id__endswith="0").update(attributes={"household": "1"})
     trained(catalog)
     serving.forget_all()
     state, _ = serving.current(catalog)
     log = read_log(take_snapshot(catalog), state.items, catalog)
     for name in ("person-0", "person-1"):
         query = Query(catalog.slug, user_id=User.objects.get(external_id=name).pk)
-        online = read_context(query, catalog, state.items)
+        online = read_context(query, catalog, state.items, traits=state.affinity.traits)
         places = np.flatnonzero(log.users == query.user_id)
         request = PastRequest(
             int(places[0]), int(places[-1]) + 1, query.user_id or 0, online.now, *NOTHING
@@ -232,6 +234,7 @@ def test_a_feature_row_is_the_same_online_and_in_training(catalog: Catalog) -> N
             candidates = retrieve(then, context, query, allowed)
             rows.append(features.rows_of(then, context, candidates))
         served, learned = rows
+        assert np.ptp(served.features[:, features.NAMES.index("trait_lift")]) > 0
         assert served.items.tolist() == learned.items.tolist()
         assert served.history.tolist() == learned.history.tolist()
         names = features.names(union.NAMES)
