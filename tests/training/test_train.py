@@ -212,8 +212,9 @@ def test_each_part_is_taken_away_once(catalog: Catalog) -> None:
 
 
 def test_a_feature_row_is_the_same_online_and_in_training(catalog: Catalog) -> None:
-    User.objects.filter(is_guest=False).update(attributes={"household": "2", "town": "Ulm"})
-    User.objects.filter(external_id__endswith="0").update(attributes={"household": "1"})
+    User.objects.filter(is_guest=False).update(attributes={"town": "Ulm"})
+    couples = User.objects.filter(external_id__regex="[02468]$|9$|1$")
+    couples.update(attributes={"town": "Ulm", "household": 2})
     trained(catalog)
     serving.forget_all()
     state, _ = serving.current(catalog)
