@@ -3,10 +3,12 @@
 People are cut down to their newest interactions, so that each length of history has examples; that
 of those of whom nothing is known is taken from real newcomers, where there are enough of them. For
 each length the shares are taken whose lead over the rankers alone is the largest after a standard
-error is taken off, so that few requests do not make shares large; neither texts (of items that are
-picked often) nor what everybody does (sources and popularity together) may lead further for people
-of whom more is known. How many lengths the leads reach is decided on people that its shares were
-not learned from: two halves, each judged by what the other learned. From RANKERS_FROM on none lead.
+error is taken off, so that few requests do not make shares large; of real newcomers it is the lead
+over popularity alone, which rankers that learned from people with a history seldom beat. Neither
+texts (of items that are picked often) nor what everybody does (sources and popularity together) may
+lead further for people of whom more is known. How many lengths the leads reach is decided on people
+that its shares were not learned from: two halves, each judged by what the other learned. From
+RANKERS_FROM on none lead.
 """
 
 from collections.abc import Callable
@@ -76,6 +78,8 @@ def _tried() -> list[Shares]:
 
 
 TRIED = _tried()
+RANKERS = 0
+POPULARITY = TRIED.index(Shares(rare=0, level=0.0, sources=0.0, popular=1.0))
 
 
 @dataclass(frozen=True)
@@ -85,11 +89,12 @@ class Length:
     known: float
     people: NDArray[np.int64]  # (R,) database ids
     gains: Gains  # (R, len(TRIED)) nDCG@10
+    usual: int = RANKERS  # of TRIED the one that decides unless another is surely better
 
     @cached_property
     def lead(self) -> Gains:
-        """The same, beside the rankers alone. (R, len(TRIED))"""
-        return self.gains - self.gains[:, :1]
+        """The same, beside the usual one. (R, len(TRIED))"""
+        return self.gains - self.gains[:, [self.usual]]
 
 
 def fit_leads(
@@ -110,11 +115,15 @@ def fit_leads(
     lengths = []
     for known in LENGTHS:
         short = [one for each in requests if (one := shortened(log, each, known)) is not None]
+        usual = RANKERS
         if known == 0 and len(newcomers) >= LEAST:
             short = newcomers  # who come back pick other things, also when nothing is told of them
+            usual = POPULARITY
         if len(short) >= LEAST:
             asked = drawn(short, REQUESTS, handle.seed)
-            lengths.append(_measured(handle, then, ranker, log, known, asked))
+            gains = _measured(handle, then, ranker, log, asked)
+            people = np.array([request.user_id for request in asked], dtype=np.int64)
+            lengths.append(Length(float(known), people, gains, usual))
     return learn(lengths, handle.seed, handle.log)
 
 
@@ -123,9 +132,8 @@ def _measured(
     state: RankingState,
     ranker: Ranker,
     log: InteractionLog,
-    known: float,
     requests: list[PastRequest],
-) -> Length:
+) -> Gains:
     gains = []
     for request in requests:
         handle.check()
@@ -133,8 +141,7 @@ def _measured(
         candidates = retrieve(state, context, QUERY, allowed_items(state, context, QUERY)[0])
         parts = parts_of(state, ranker, context, candidates, QUERY) if len(candidates) else None
         gains.append(_gains(parts, np.isin(candidates.rows, request.picked), len(request.picked)))
-    people = np.array([request.user_id for request in requests], dtype=np.int64)
-    return Length(float(known), people, np.stack(gains))
+    return np.stack(gains)
 
 
 def _gains(parts: Parts | None, picked: NDArray[np.bool_], wanted: int) -> Gains:
@@ -166,11 +173,14 @@ def learn(lengths: list[Length], seed: int, say: Callable[[str], None]) -> Leads
         mean, spread = _mean_and_error(lead, length.people)
         worth.append(float(mean - spread))
         say(
-            f"Leads: {length.known:g} known: nDCG@10 {length.gains[:, 0].mean():.4f} by the "
-            f"rankers, {mean:+.4f} ± {spread:.4f} with it"
+            f"Leads: {length.known:g} known: nDCG@10 {length.gains[:, length.usual].mean():.4f} by "
+            f"{'the rankers' if length.usual == RANKERS else 'popularity'}, "
+            f"{mean:+.4f} ± {spread:.4f} by what was learned"
         )
     reach = int(np.argmax(np.cumsum([0.0, *worth])))
     path = best_path(_worth(lengths, [np.ones(len(one.people), bool) for one in lengths]))
+    if reach == 0 and lengths[0].usual != RANKERS:
+        path, reach = [lengths[0].usual], 1
     leads = _leads(lengths, path, reach)
     say(f"Leads: {leads.told() if reach else 'none, the rankers alone decide'}")
     return leads
@@ -230,7 +240,7 @@ def _leads(lengths: list[Length], path: list[int], reach: int) -> Leads:
     """The shares of the first `reach` lengths; from the next one on the rankers alone decide."""
     if reach == 0:
         return Leads.led_in(0.0)
-    kept = [*(TRIED[place] for place in path[:reach]), TRIED[0]]
+    kept = [*(TRIED[place] for place in path[:reach]), TRIED[RANKERS]]
     known = [*(length.known for length in lengths), RANKERS_FROM]
     return Leads(
         tuple(known[: reach + 1]),

@@ -17,6 +17,8 @@ from tests.training.test_fit_tower import Silent
 from training.fit_leads import (
     LEAST,
     LENGTHS,
+    POPULARITY,
+    RANKERS,
     TRIED,
     Length,
     _gains,
@@ -41,6 +43,17 @@ class Knows:
 
     def score(self, rows: Rows) -> FloatArray:
         return np.where(rows.items == TASTE, self.sign, 0.0).astype(np.float32)
+
+
+def test_popularity_leads_newcomers_unless_something_is_surely_better() -> None:
+    places = (POPULARITY, RANKERS)
+    for better, chosen in ((POPULARITY, 1.0), (RANKERS, 0.0)):
+        for lead, popular in ((0.001, 1.0), (0.1, chosen)):
+            gains = np.random.default_rng(3).normal(0.2, 0.05, (60, len(TRIED)))
+            gains[:, [place for place in range(len(TRIED)) if place not in places]] = 0.0
+            gains[:, better] += lead
+            newcomers = Length(0.0, np.arange(60), gains, usual=POPULARITY)
+            assert learn([newcomers], 1, lambda text: None).popular_at(0.0) == popular
 
 
 @pytest.mark.parametrize("sign", [1.0, -1.0])
