@@ -1,10 +1,11 @@
-"""Make a catalog, and say which others it may learn from."""
+"""Make a catalog, and say what it may learn from: other catalogs, attributes of people."""
 
 import re
 from typing import Any
 
 from catalog.errors import CatalogError
 from catalog.models import EVENT_WEIGHTS, Catalog
+from catalog.people import attribute_names
 
 
 def create_catalog(
@@ -72,3 +73,21 @@ def learn_from(catalog: Catalog, slugs: list[str]) -> list[Catalog]:
         raise CatalogError(f"'{catalog.slug}' learns from itself anyway; name other catalogs.")
     catalog.learns_from.set(others)
     return others
+
+
+def ignore_attributes(catalog: Catalog, names: list[str]) -> list[str]:
+    """From now on a catalog learns nothing from these attributes of people; [] for every use.
+
+    Raises
+    ------
+    CatalogError
+        Nobody has such an attribute.
+    """
+    known = attribute_names()
+    if missing := sorted(set(names) - set(known)):
+        told = f"Known: {', '.join(known)}." if known else "Nobody has any attributes."
+        raise CatalogError(f"Nobody has an attribute '{missing[0]}'. {told}")
+    ignored = sorted(set(names))
+    catalog.ignored_attributes = ignored
+    catalog.save(update_fields=["ignored_attributes"])
+    return ignored

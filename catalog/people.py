@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from django.contrib.auth.hashers import make_password
 from django.db import transaction
+from django.db.models import F, Func
 
 from catalog.models import Follow, Interaction, SlateLog, User
 
@@ -79,3 +80,9 @@ def merge(guest: User, member: User) -> None:
 def _known(external_ids: set[str]) -> dict[str, int]:
     rows = User.objects.filter(external_id__in=external_ids).values_list("external_id", "pk")
     return {str(external_id): pk for external_id, pk in rows}
+
+
+def attribute_names() -> list[str]:
+    """What the attributes are called that anybody has."""
+    keys = Func(F("attributes"), function="jsonb_object_keys")
+    return sorted(User.objects.values_list(keys, flat=True).distinct())

@@ -28,10 +28,10 @@ class Affinity:
     usual: FloatArray  # (N,) what the traits of people add on average
 
     @classmethod
-    def unknown(cls, item_count: int) -> "Affinity":
-        """Nothing is known of anybody."""
-        nothing = np.zeros((0, item_count), dtype=np.float32)
-        return cls(NOBODY.traits, nothing, np.zeros(item_count, dtype=np.float32))
+    def unknown(cls, item_count: int, traits: Traits = NOBODY.traits) -> "Affinity":
+        """They say nothing of any item."""
+        nothing = np.zeros((len(traits.pairs), item_count), dtype=np.float32)
+        return cls(traits, nothing, np.zeros(item_count, dtype=np.float32))
 
     @classmethod
     def fit(cls, log: InteractionLog, item_count: int, now: float) -> "Affinity":
@@ -39,8 +39,8 @@ class Affinity:
         known = log.keep((log.timestamps < now) & (log.weights > 0)).newest(MOST_INTERACTIONS)
         picked = np.isin(known.users, log.people.user_ids)
         traits = log.people.traits
-        if not traits.names or not picked.any():
-            return cls.unknown(item_count)
+        if not traits.pairs or not picked.any():
+            return cls.unknown(item_count, traits)
         pairs = np.unique(known.users[picked] * item_count + known.rows[picked])
         users, person = np.unique(pairs // item_count, return_inverse=True)
         shape = (len(users), item_count)

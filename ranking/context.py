@@ -20,7 +20,7 @@ SELECT item_id, type, extract(epoch FROM "timestamp")::float8 FROM catalog_inter
 WHERE user_id = %s AND catalog_id = %s AND NOT is_suspected AND "timestamp" <= to_timestamp(%s)
 ORDER BY "timestamp" DESC, id DESC LIMIT %s
 """
-ATTRIBUTES_SQL = "SELECT attributes::text FROM catalog_user WHERE id = %s"
+ATTRIBUTES_SQL = "SELECT (attributes - %s::text[])::text FROM catalog_user WHERE id = %s"
 ELSEWHERE_LIMIT = 10  # picks there, the newest; as many as the source `similar` looks at
 ELSEWHERE_SQL = """
 SELECT vector.vector::text FROM catalog_interaction done
@@ -91,16 +91,16 @@ def read_context(
         weights[here],
         now,
         elsewhere,
-        _read_traits(query.user_id, traits),
+        no_traits() if here.any() else _read_traits(query.user_id, catalog, traits),
     )
 
 
-def _read_traits(user_id: int | None, traits: Traits) -> IntArray:
+def _read_traits(user_id: int | None, catalog: Catalog, traits: Traits) -> IntArray:
     """The rows of the person's traits; not asked for where the catalog learned from none. (T,)"""
-    if user_id is None or not traits.names:
+    if user_id is None or not traits.pairs:
         return no_traits()
     with connection.cursor() as cursor:
-        cursor.execute(ATTRIBUTES_SQL, [user_id])
+        cursor.execute(ATTRIBUTES_SQL, [catalog.ignored_attributes, user_id])
         found = cursor.fetchone()
     return traits.rows_of(json.loads(found[0])) if found else no_traits()
 

@@ -17,6 +17,7 @@ SENTENCES = {
     "pinned": gettext_noop("Pinned"),
     "explored": gettext_noop("Something different"),
 }
+LIFTED = 0.2  # log of how much more people with the same traits pick what they are said to like
 STAPLE_TIMES = 3  # interactions from which an item is called a staple
 ORDER = (
     "pinned",
@@ -50,7 +51,19 @@ def closest_recent(state: RankingState, context: UserContext, rows: IntArray) ->
     return np.where(likeness.max(axis=1) > 0.3, recent[likeness.argmax(axis=1)], -1)
 
 
-def reason(sources: tuple[str, ...], because_of: str, times: int) -> str:
+def liked_by_alike(state: RankingState, context: UserContext, rows: IntArray) -> list[bool]:
+    """Whether each item is there because people with a newcomer's traits pick it more than others.
+
+    Who picked something here is shown what their picks led to.
+    """
+    if len(context.rows):
+        return [False] * len(rows)
+    return [bool(lift > LIFTED) for lift in state.affinity.lift(context.traits, rows)]
+
+
+def reason(
+    sources: tuple[str, ...], because_of: str, times: int, alike_like_it: bool = False
+) -> str:
     """A sentence, in the language of the page that asks; the API asks in English.
 
     Parameters
@@ -59,6 +72,8 @@ def reason(sources: tuple[str, ...], because_of: str, times: int) -> str:
         The title of the recent item that led here, or ''.
     times
         How often this person picked, or looked at, this very item.
+    alike_like_it
+        Whether people with the same traits like it (`liked_by_alike`).
     """
     for name in ORDER:
         if name not in sources:
@@ -69,5 +84,7 @@ def reason(sources: tuple[str, ...], because_of: str, times: int) -> str:
             if because_of:
                 return _("Because of “%(title)s”") % {"title": because_of}
             continue
+        if name == "popular" and alike_like_it:
+            return _("Popular with people like you")
         return _(SENTENCES[name])
     return _("Matches your search") if not sources else _(SENTENCES["popular"])

@@ -4,8 +4,8 @@ A row describes one candidate for one person at one moment: X, what the person d
 and rhythm by item, category, department and brand); Y, what the item is and how it is doing (price,
 age, since when it is known, popularity at three speeds, how surely it is taken again, whether it is
 on offer); Z, the context (hour, weekday, how long since the last visit, position on the slate); and
-the crosses (whether it came since the last visit, similarity of history and candidate, what the
-person's traits tell of it, and each source's score and rank).
+the crosses (whether it came since the last visit, similarity of history and candidate, and each
+source's score and rank).
 """
 
 from dataclasses import dataclass
@@ -52,7 +52,6 @@ NAMES: tuple[str, ...] = (
     "similarity_max",
     "similarity_mean",
     "similarity_recent",
-    "trait_lift",
     "history_length",
     "session_count",
     "days_since_session",
@@ -108,7 +107,6 @@ class Profile:
     recent_vectors: FloatArray  # (R, D) of the most recent items, newest first
     recent_strengths: FloatArray  # (R,) fading by rank
     mean_log_price: float
-    traits: IntArray  # (T,) rows of the catalog's traits
     last_visit: float  # its end, seconds since the epoch; NaN without a history
     scalars: FloatArray  # (9,) the last nine of NAMES
 
@@ -192,7 +190,6 @@ def profile(context: UserContext, items: ItemIndex) -> Profile:
         recent_vectors=items.vectors(recent),
         recent_strengths=np.exp2(-np.arange(len(recent)) / 4.0).astype(np.float32),
         mean_log_price=float(np.log1p(known).mean()) if len(known) else np.nan,
-        traits=context.traits,
         last_visit=float(context.timestamps[-1]) if visits else np.nan,
         scalars=np.array(scalars, dtype=np.float32),
     )
@@ -228,7 +225,6 @@ def compute(state: RankingState, person: Profile, candidates: Candidates, now: f
         *items.offers.columns(rows, now).T,
         *state.response.columns[rows].T,
         *_similarity(similarity, person.recent_strengths),
-        state.affinity.lift(person.traits, rows),
     ]
     item_part = np.stack(columns, axis=1).astype(np.float32)
     person_part = np.tile(person.scalars, (len(rows), 1))

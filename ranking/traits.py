@@ -1,7 +1,7 @@
 """What of people's attributes can be learned from: values that enough people share.
 
-A trait is one value of one attribute, `gender=F`, or a band of a number, `age 25 to 34`. What only
-a few have says who somebody is, not what they like, and is left out.
+A trait is one value of one attribute (gender: F) or a band of numbers (age: 25 to below 35). What
+only a few have says who somebody is, not what they like, and is left out.
 """
 
 from collections import Counter, defaultdict
@@ -24,9 +24,9 @@ Rows = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Traits:
-    """The traits of one catalog's people; a trait's row is its place in `names`."""
+    """The traits of one catalog's people; a trait's row is its place among the pairs."""
 
-    names: tuple[str, ...] = ()  # (V,)
+    pairs: tuple[tuple[str, str], ...] = ()  # (V,) attribute, and its value or band
     bands: Mapping[str, tuple[float, ...]] = field(default_factory=dict)  # borders, by attribute
 
     @classmethod
@@ -34,42 +34,47 @@ class Traits:
         """Those that enough of these people have, the most frequent first."""
         everybody = [set(_values(attributes)) for attributes in people]
         bands = dict(_bands(everybody))
-        named = cls(bands=bands)
-        counts = Counter(name for person in everybody for name in named._names(person))
-        common = [pair for pair in counts.items() if pair[1] >= LEAST_PEOPLE]
-        common.sort(key=lambda pair: (-pair[1], pair[0]))
-        return cls(tuple(name for name, _ in common[:MOST_TRAITS]), bands)
+        banded = cls(bands=bands)
+        counts = Counter(trait for person in everybody for trait in banded._traits(person))
+        common = [trait for trait, count in counts.items() if count >= LEAST_PEOPLE]
+        common.sort(key=lambda trait: (-counts[trait], trait))
+        return cls(tuple(common[:MOST_TRAITS]), bands)
 
     @classmethod
     def read(cls, told: Mapping[str, Any]) -> "Traits":
         """As a bundle's meta.json keeps them."""
         bands = {name: tuple(map(float, borders)) for name, borders in told["bands"].items()}
-        return cls(tuple(told["names"]), bands)
+        return cls(tuple((name, value) for name, value in told["pairs"]), bands)
+
+    @property
+    def attributes(self) -> list[str]:
+        """What the attributes are called that they are of."""
+        return sorted({attribute for attribute, _ in self.pairs})
 
     @cached_property
-    def _place(self) -> dict[str, int]:
-        return {name: place for place, name in enumerate(self.names)}
+    def _place(self) -> dict[tuple[str, str], int]:
+        return {pair: place for place, pair in enumerate(self.pairs)}
 
     def rows_of(self, attributes: Mapping[str, Any]) -> Rows:
         """The rows of one person's traits, ascending."""
-        found = {self._place.get(name, -1) for name in self._names(_values(attributes))}
+        found = {self._place.get(trait, -1) for trait in self._traits(_values(attributes))}
         return np.array(sorted(found - {-1}), dtype=np.int64)
 
-    def _names(self, pairs: Iterable[tuple[str, str]]) -> set[str]:
-        """What the traits of these attributes' values are called."""
-        return {self._name(attribute, value) for attribute, value in pairs}
+    def _traits(self, pairs: Iterable[tuple[str, str]]) -> set[tuple[str, str]]:
+        """What these attributes' values are, numbers by their bands."""
+        return {(attribute, self._banded(attribute, value)) for attribute, value in pairs}
 
-    def _name(self, attribute: str, value: str) -> str:
+    def _banded(self, attribute: str, value: str) -> str:
         borders = self.bands.get(attribute)
         number = _number(value)
         if borders is None or number is None:
-            return f"{attribute}={value}"
+            return value
         place = int(np.searchsorted(borders, number, side="right"))
         if place == 0:
-            return f"{attribute} below {borders[0]:g}"
+            return f"below {borders[0]:g}"
         if place == len(borders):
-            return f"{attribute} from {borders[-1]:g}"
-        return f"{attribute} {borders[place - 1]:g} to below {borders[place]:g}"
+            return f"from {borders[-1]:g}"
+        return f"{borders[place - 1]:g} to below {borders[place]:g}"
 
 
 @dataclass(frozen=True)
@@ -89,7 +94,7 @@ class People:
         ends = np.cumsum([0, *map(len, rows)])
         columns = np.concatenate([*rows, np.zeros(0, dtype=np.int64)])
         ones = np.ones(len(columns), dtype=np.float32)
-        has = sparse.csr_matrix((ones, columns, ends), shape=(len(ids), len(traits.names)))
+        has = sparse.csr_matrix((ones, columns, ends), shape=(len(ids), len(traits.pairs)))
         return cls(traits, np.array(ids, dtype=np.int64), has)
 
     def traits_of(self, user_id: int) -> Rows:

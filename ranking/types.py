@@ -90,9 +90,8 @@ class UserContext:
     now: float  # seconds since the epoch
     # (K, D) texts of what they picked in other catalogs, oldest first; only where nothing was here
     elsewhere: FloatArray | None = None
-    traits: IntArray = field(
-        default_factory=no_traits
-    )  # (T,) rows of the catalog's traits that the person has
+    # (T,) rows of the traits that they have; only where nothing was here
+    traits: IntArray = field(default_factory=no_traits)
 
 
 @dataclass

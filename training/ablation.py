@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ranking.affinity import Affinity
 from ranking.device import one_thread
 from ranking.features import LEVELS
 from ranking.filters import allowed_items
@@ -47,7 +48,6 @@ GROUPS: dict[str, tuple[str, ...]] = {  # feature group → how the names of its
     "repurchase": ("repurchase_",),
     "offers": ("offers_", "offer_share", "response_", *(f"{each}_on_offer" for each in LEVELS)),
     "text similarity": ("similarity_",),
-    "traits of people": ("trait_",),
     "price and age": ("log_price", "price_gap", "age_days"),
     "rhythm": ("session_", "days_since_session", "history_length", "repeat_rate"),
     "hour and weekday": ("hour", "weekday"),
@@ -164,6 +164,10 @@ class Ablation:
         for stage in (DIVERSITY, NEAR_DUPLICATES, LEADS):
             query = replace(self.usual, without=(stage,))
             yield Part("stage", stage, self.whole, False, query)
+        if (traits := self.whole.affinity.traits).pairs:
+            silent = Affinity.unknown(len(self.whole.items), traits)
+            nobody = replace(self.whole, affinity=silent)
+            yield Part("stage", "traits of newcomers", nobody, False, self.usual)
         assert isinstance(self.whole.ranker, Ensemble)
         members, shares = self.whole.ranker.members, self.whole.ranker.shares
         for name, share in shares.items():

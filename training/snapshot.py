@@ -37,8 +37,8 @@ COPY (
         FROM catalog_slatelog CROSS JOIN unnest(seen_positions) AS place
         WHERE catalog_id = {catalog:d} AND user_id IS NOT NULL
         UNION ALL
-        SELECT id, NULL, '{person}', NULL, NULL, NULL, attributes::text FROM catalog_user
-        WHERE attributes <> '{{}}'
+        SELECT id, NULL, '{person}', NULL, NULL, NULL, (attributes - %(ignored)s::text[])::text
+        FROM catalog_user WHERE attributes - %(ignored)s::text[] <> '{{}}'
           AND id IN (SELECT user_id FROM catalog_interaction WHERE catalog_id = {catalog:d})
     ) AS everything
     ORDER BY user_id, moment, id, position
@@ -66,7 +66,8 @@ def take_snapshot(catalog: Catalog) -> Snapshot:
     """Write a catalog's counted interactions, impressions and people, by user, then time."""
     buffer = io.BytesIO()
     sql = EXPORT_SQL.format(catalog=catalog.pk, impression=IMPRESSION, person=PERSON)
-    with connection.cursor() as cursor, cursor.copy(sql) as copy:
+    ignored = {"ignored": catalog.ignored_attributes}
+    with connection.cursor() as cursor, cursor.copy(sql, ignored) as copy:
         for block in copy:
             buffer.write(block)
     if buffer.tell() == 0:

@@ -14,7 +14,15 @@ from numpy.typing import NDArray
 
 from catalog.models import Catalog
 from ranking.context import HISTORY_LIMIT
-from ranking.types import DAY, SESSION_GAP, IntArray, InteractionLog, Query, UserContext
+from ranking.types import (
+    DAY,
+    SESSION_GAP,
+    IntArray,
+    InteractionLog,
+    Query,
+    UserContext,
+    no_traits,
+)
 from training.errors import TrainingFault
 
 LONGEST_WINDOW = 28 * DAY
@@ -282,6 +290,7 @@ def _done(log: InteractionLog, session: slice) -> tuple[IntArray, NDArray[np.uin
 def context_of(log: InteractionLog, request: PastRequest) -> UserContext:
     """What was known of the person when they came."""
     past = slice(request.start, request.stop)
+    is_new = request.start == request.stop
     return UserContext(
         request.user_id,
         log.rows[past],
@@ -289,7 +298,7 @@ def context_of(log: InteractionLog, request: PastRequest) -> UserContext:
         log.timestamps[past],
         log.weights[past],
         request.moment,
-        traits=log.people.traits_of(request.user_id),
+        traits=log.people.traits_of(request.user_id) if is_new else no_traits(),
     )
 
 

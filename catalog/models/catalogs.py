@@ -71,6 +71,8 @@ class Catalog(models.Model):
     learns_from = models.ManyToManyField(
         "self", symmetrical=False, related_name="taught", blank=True
     )
+    # Attributes of people that nothing is learned from here, and nothing ranked by.
+    ignored_attributes = models.JSONField(default=list, blank=True)
     about = models.TextField(blank=True)  # origin and licence of the data
     # Whether a training that a schedule started may go live by itself, if its gate is all green.
     auto_promote = models.BooleanField(default=False, db_default=False)

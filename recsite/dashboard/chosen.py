@@ -1,4 +1,4 @@
-"""What validation chose for a model, as meta.json keeps it: who decides, and what is dropped."""
+"""What a training chose, as meta.json keeps it: who decides, what is dropped, what is read."""
 
 from dataclasses import dataclass
 
@@ -7,6 +7,7 @@ from django.utils.translation import gettext_noop
 from ranking.bundle import BundleError, meta_of
 from ranking.rankers.leads import Leads
 from ranking.state import ALIKE_TEXT, NO_DUPLICATE, SAME_TEXT
+from ranking.traits import Traits
 
 RANKER_WORDS = {"gbdt": gettext_noop("trees"), "fm": "FM", "dcn": "DCN"}
 DUPLICATES = (  # likeness from which one of two items is dropped, and what that means
@@ -30,11 +31,12 @@ class Knot:
 
 @dataclass(frozen=True)
 class Chosen:
-    """The rankers' shares, the leads beside them, and the near-duplicates."""
+    """The rankers' shares, the leads beside them, near-duplicates, and what of people is read."""
 
     rankers: list[tuple[str, float]]  # words, share; those with a share alone
     knots: list[Knot]  # none where the rankers alone decide
     duplicates: str
+    attributes: list[str]  # of people, from which something was learned
 
 
 def chosen_for(bundle_id: str) -> Chosen | None:
@@ -55,4 +57,5 @@ def chosen_for(bundle_id: str) -> Chosen | None:
         [(RANKER_WORDS.get(name, name), share) for name, share in shares.items() if share > 0],
         knots if len(knots) > 1 else [],
         next(words for least, words in DUPLICATES if likeness >= least),
+        Traits.read(told["traits"]).attributes if "traits" in told else [],
     )

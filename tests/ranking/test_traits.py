@@ -1,6 +1,7 @@
 """Which of people's attributes are learned from, and what they tell of items."""
 
-from dataclasses import replace
+import json
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -27,13 +28,13 @@ def log_of_tastes() -> InteractionLog:
 
 
 def named(traits: Traits, attributes: dict[str, Any]) -> list[str]:
-    return [traits.names[row] for row in traits.rows_of(attributes)]
+    return [": ".join(traits.pairs[row]) for row in traits.rows_of(attributes)]
 
 
 def test_what_few_people_have_says_who_they_are_and_is_left_out() -> None:
     people = [{"email": f"{number}@example.org", "plan": "pro"} for number in range(LEAST_PEOPLE)]
-    assert Traits.of(people).names == ("plan=pro",)
-    assert Traits.of(people[1:]).names == ()
+    assert Traits.of(people).pairs == (("plan", "pro"),)
+    assert Traits.of(people[1:]).pairs == ()
 
 
 def test_lists_and_what_is_nested_are_traits_and_nothing_is_none() -> None:
@@ -45,40 +46,42 @@ def test_lists_and_what_is_nested_are_traits_and_nothing_is_none() -> None:
         "empty": "",
     }
     traits = Traits.of([person] * LEAST_PEOPLE)
-    assert set(traits.names) == {"likes=jazz", "likes=go", "home.land=日本", "new=True"}
-    assert named(traits, {"likes": ["go", "chess"], "home": {}}) == ["likes=go"]
+    assert set(named(traits, person)) == {
+        "likes: jazz",
+        "likes: go",
+        "home.land: 日本",
+        "new: True",
+    }
+    assert traits.attributes == ["home.land", "likes", "new"]
+    assert named(traits, {"likes": ["go", "chess"], "home": {}}) == ["likes: go"]
     assert named(traits, {"likes": [["go"]], "home": "日本"}) == []
 
 
 def test_many_numbers_are_cut_into_bands_of_as_many_people() -> None:
     traits = Traits.of([{"age": str(age), "rooms": age % 3} for age in range(100)] * 2)
     assert traits.bands == {"age": (20.0, 40.0, 60.0, 80.0)}
-    assert {name for name in traits.names if name.startswith("rooms")} == {
-        "rooms=0",
-        "rooms=1",
-        "rooms=2",
-    }
-    assert named(traits, {"age": 19.9}) == ["age below 20"]
-    assert named(traits, {"age": "20"}) == ["age 20 to below 40"]
-    assert named(traits, {"age": 300}) == ["age from 80"]
+    assert {value for name, value in traits.pairs if name == "rooms"} == {"0", "1", "2"}
+    assert named(traits, {"age": 19.9}) == ["age: below 20"]
+    assert named(traits, {"age": "20"}) == ["age: 20 to below 40"]
+    assert named(traits, {"age": 300}) == ["age: from 80"]
     assert named(traits, {"age": "unknown"}) == named(traits, {"age": "nan"}) == []
 
 
 def test_no_more_than_the_most_frequent_are_kept() -> None:
     person = {"likes": [f"{number:03}" for number in range(MOST_TRAITS + 5)]}
     traits = Traits.of([person] * LEAST_PEOPLE + [{"likes": "104"}])
-    assert len(traits.names) == MOST_TRAITS
-    assert traits.names[:2] == ("likes=104", "likes=000")
+    assert len(traits.pairs) == MOST_TRAITS
+    assert traits.pairs[:2] == (("likes", "104"), ("likes", "000"))
 
 
 def test_traits_are_read_as_they_were_written() -> None:
     traits = Traits.of([{"age": age} for age in range(100)])
-    assert Traits.read({"names": list(traits.names), "bands": {"age": [20, 40, 60, 80]}}) == traits
+    assert Traits.read(json.loads(json.dumps(asdict(traits)))) == traits
 
 
 def test_people_are_found_by_their_id() -> None:
     people = People.of(who_is_who() | {7: {}})
-    assert [people.traits.names[row] for row in people.traits_of(30)] == ["gender=M"]
+    assert [people.traits.pairs[row] for row in people.traits_of(30)] == [("gender", "M")]
     assert len(people.traits_of(7)) == len(people.traits_of(99)) == len(people.traits_of(0)) == 0
 
 
@@ -98,13 +101,15 @@ def test_a_lift_is_what_ridge_regression_says() -> None:
 
 def test_nothing_later_is_known_and_nobody_without_traits_counts() -> None:
     log = log_of_tastes()
-    assert len(Affinity.fit(log, 12, NOW - 1e6).traits.names) == 0
+    early = Affinity.fit(log, 12, NOW - 1e6)
+    assert early.lift(np.array([0, 1]), np.arange(12)).tolist() == [0] * 12
     strangers = log_of(*((user, 0, 2.0, 1.0) for user in range(50, 90)))
     both = InteractionLog(
-        *(
-            np.concatenate([getattr(log, name), getattr(strangers, name)])
-            for name in ("users", "rows", "types", "timestamps", "weights")
-        ),
+        np.concatenate([log.users, strangers.users]),
+        np.concatenate([log.rows, strangers.rows]),
+        np.concatenate([log.types, strangers.types]),
+        np.concatenate([log.timestamps, strangers.timestamps]),
+        np.concatenate([log.weights, strangers.weights]),
         log.people,
     )
     assert np.array_equal(Affinity.fit(both, 12, NOW).table, Affinity.fit(log, 12, NOW).table)
@@ -120,4 +125,5 @@ def test_newcomers_get_what_such_people_pick() -> None:
     assert found[:3] / usual[:3] == pytest.approx(np.exp([1 / 12, -1 / 12, 0]), rel=1e-5)
     known = replace(context_of((2, 1, 1)), traits=woman.traits)
     again = popular(world, known, np.zeros(0, dtype=np.int64))
+    assert again is not None
     assert np.array_equal(again, world.popularity.blend)

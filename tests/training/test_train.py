@@ -2,6 +2,7 @@
 
 import uuid
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ import torch
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
+from catalog.creation import ignore_attributes
+from catalog.errors import CatalogError
 from catalog.events import Event, log_interactions
 from catalog.models import Catalog, Item, ItemVector, SlateLog, User
 from ranking import features, serving
@@ -212,16 +215,13 @@ def test_each_part_is_taken_away_once(catalog: Catalog) -> None:
 
 
 def test_a_feature_row_is_the_same_online_and_in_training(catalog: Catalog) -> None:
-    User.objects.filter(is_guest=False).update(attributes={"town": "Ulm"})
-    couples = User.objects.filter(external_id__regex="[02468]$|9$|1$")
-    couples.update(attributes={"town": "Ulm", "household": 2})
     trained(catalog)
     serving.forget_all()
     state, _ = serving.current(catalog)
     log = read_log(take_snapshot(catalog), state.items, catalog)
     for name in ("person-0", "person-1"):
         query = Query(catalog.slug, user_id=User.objects.get(external_id=name).pk)
-        online = read_context(query, catalog, state.items, traits=state.affinity.traits)
+        online = read_context(query, catalog, state.items)
         places = np.flatnonzero(log.users == query.user_id)
         request = PastRequest(
             int(places[0]), int(places[-1]) + 1, query.user_id or 0, online.now, *NOTHING
@@ -235,7 +235,6 @@ def test_a_feature_row_is_the_same_online_and_in_training(catalog: Catalog) -> N
             candidates = retrieve(then, context, query, allowed)
             rows.append(features.rows_of(then, context, candidates))
         served, learned = rows
-        assert np.ptp(served.features[:, features.NAMES.index("trait_lift")]) > 0
         assert served.items.tolist() == learned.items.tolist()
         assert served.history.tolist() == learned.history.tolist()
         names = features.names(union.NAMES)
@@ -243,6 +242,44 @@ def test_a_feature_row_is_the_same_online_and_in_training(catalog: Catalog) -> N
             assert served.features[:, place] == pytest.approx(
                 learned.features[:, place], rel=1e-3, abs=1e-4, nan_ok=True
             ), feature
+
+
+def test_newcomers_are_ranked_by_what_they_share_with_others(catalog: Catalog) -> None:
+    things = {row.category: row.pk for row in catalog.items.order_by("pk")}
+    crowd = [
+        User(
+            username=f"~{hobby}-{place}",
+            attributes={"hobby": [hobby, "go"], "email": f"{place}@a.org"},
+        )
+        for hobby in ("garden", "cars")
+        for place in range(60)
+    ]
+    at = timezone.now() - timedelta(days=9)
+    bought = {"garden": things["Fruit"], "cars": things["Tools"]}
+    events = [
+        Event(user.pk, bought[user.attributes["hobby"][0]], "purchase", at, 1.0, uuid.uuid4())
+        for user in User.objects.bulk_create(crowd)
+    ]
+    assert log_interactions(catalog, events).accepted == len(crowd)
+    bundle = trained(catalog)
+    meta = open_bundle(bundle).meta.parameters["traits"]
+    assert meta == {"pairs": [["hobby", "go"], ["hobby", "cars"], ["hobby", "garden"]], "bands": {}}
+    serving.forget_all()
+    state, _ = serving.current(catalog)
+    newcomer = User.objects.create(username="~new", attributes={"hobby": "garden"})
+    query = Query(catalog.slug, user_id=newcomer.pk, only_sources=("popular",), log=False)
+    nobody = replace(query, user_id=User.objects.create(username="~nobody").pk)
+
+    told, untold = recommend(query), recommend(nobody)
+    assert told.item_ids[0] == things["Fruit"]
+    assert set(untold.item_ids[:2]) == set(things.values())
+    assert told.items[0].reason == "Popular with people like you"
+    assert {item.reason for item in untold.items} == {"Popular now"}
+    assert ignore_attributes(catalog, ["hobby"]) == ["hobby"]
+    assert recommend(query).item_ids == untold.item_ids
+    assert read_log(take_snapshot(catalog), state.items, catalog).people.traits.pairs == ()
+    with pytest.raises(CatalogError, match=r"'hobbies'\. Known: email, hobby"):
+        ignore_attributes(catalog, ["hobbies"])
 
 
 def test_without_a_bundle_a_pipeline_is_fitted_for_the_evaluation(catalog: Catalog) -> None:
