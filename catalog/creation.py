@@ -5,7 +5,6 @@ from typing import Any
 
 from catalog.errors import CatalogError
 from catalog.models import EVENT_WEIGHTS, Catalog
-from catalog.people import attribute_names
 
 
 def create_catalog(
@@ -76,17 +75,10 @@ def learn_from(catalog: Catalog, slugs: list[str]) -> list[Catalog]:
 
 
 def ignore_attributes(catalog: Catalog, names: list[str]) -> list[str]:
-    """From now on a catalog learns nothing from these attributes of people; [] for every use.
+    """From now on a catalog reads all attributes of people but these, and what is within them.
 
-    Raises
-    ------
-    CatalogError
-        Nobody has such an attribute.
+    Nobody need have them yet: they can be named before they are imported.
     """
-    known = attribute_names()
-    if missing := sorted(set(names) - set(known)):
-        told = f"Known: {', '.join(known)}." if known else "Nobody has any attributes."
-        raise CatalogError(f"Nobody has an attribute '{missing[0]}'. {told}")
     ignored = sorted(set(names))
     catalog.ignored_attributes = ignored
     catalog.save(update_fields=["ignored_attributes"])

@@ -20,6 +20,12 @@ def ensure_guest() -> User:
     )
 
 
+def attribute_names() -> list[str]:
+    """What the attributes are called that anybody has."""
+    keys = Func(F("attributes"), function="jsonb_object_keys")
+    return sorted(User.objects.values_list(keys, flat=True).distinct())
+
+
 def imported_username(external_id: str) -> str:
     """The username of a person known by an external id; no sign-up form accepts a '~'."""
     if len(external_id) < LONGEST_USERNAME:
@@ -80,9 +86,3 @@ def merge(guest: User, member: User) -> None:
 def _known(external_ids: set[str]) -> dict[str, int]:
     rows = User.objects.filter(external_id__in=external_ids).values_list("external_id", "pk")
     return {str(external_id): pk for external_id, pk in rows}
-
-
-def attribute_names() -> list[str]:
-    """What the attributes are called that anybody has."""
-    keys = Func(F("attributes"), function="jsonb_object_keys")
-    return sorted(User.objects.values_list(keys, flat=True).distinct())

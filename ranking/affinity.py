@@ -1,8 +1,9 @@
 """How much more people with each trait pick an item than people do: all that a profile tells.
 
 A ridge regression of who picked what on who has which traits, so that traits that come together
-share what they tell: B = (AᵀA + λI)⁻¹ AᵀX, A people × traits less their means, X people × items, 0
-or 1. Hoerl and Kennard 1970, "Ridge Regression", Technometrics 12 (1).
+share what they tell: B = (AᵀA + λI)⁻¹ AᵀX. X people × items, 0 or 1; A people × traits, 1 less the
+share of those who tell the attribute, or 0 for who does not tell it. Hoerl and Kennard 1970, "Ridge
+Regression", Technometrics 12 (1).
 """
 
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
-from ranking.traits import NOBODY, Traits
+from ranking.traits import NO_TRAITS, Traits
 from ranking.types import FloatArray, IntArray, InteractionLog
 
 REG = 100.0  # λ: people with a trait from whom half of what they say is believed
@@ -21,46 +22,67 @@ MOST_INTERACTIONS = 500_000  # the newest ones
 
 @dataclass(frozen=True)
 class Affinity:
-    """Of traits to items, as it stood at one moment."""
+    """Of traits to items, as it stood at one moment; 4 bytes a trait and item."""
 
     traits: Traits
-    table: FloatArray  # (V, N) what having a trait adds to an item's lift
-    usual: FloatArray  # (N,) what the traits of people add on average
+    table: FloatArray  # (V, N) B · U / (takers of the item + TAKERS), U people
+    mean: (
+        FloatArray  # (A, N) of each attribute: what those who tell it have of the table on average
+    )
 
     @classmethod
-    def unknown(cls, item_count: int, traits: Traits = NOBODY.traits) -> "Affinity":
+    def unknown(cls, item_count: int, traits: Traits = NO_TRAITS) -> "Affinity":
         """They say nothing of any item."""
-        nothing = np.zeros((len(traits.pairs), item_count), dtype=np.float32)
-        return cls(traits, nothing, np.zeros(item_count, dtype=np.float32))
+        sizes = (len(traits.pairs), len(traits.attributes))
+        table, mean = (np.zeros((size, item_count), dtype=np.float32) for size in sizes)
+        return cls(traits, table, mean)
 
     @classmethod
     def fit(cls, log: InteractionLog, item_count: int, now: float) -> "Affinity":
         """Learn from the log as it stood at `now`; from people with traits alone."""
-        known = log.keep((log.timestamps < now) & (log.weights > 0)).newest(MOST_INTERACTIONS)
-        picked = np.isin(known.users, log.people.user_ids)
         traits = log.people.traits
-        if not traits.pairs or not picked.any():
+        if not traits.pairs:
+            return cls.unknown(item_count)
+        known = log.keep((log.timestamps < now) & (log.weights > 0)).newest(MOST_INTERACTIONS)
+        told = np.isin(known.users, log.people.user_ids)
+        if not told.any():
             return cls.unknown(item_count, traits)
-        pairs = np.unique(known.users[picked] * item_count + known.rows[picked])
+        pairs = np.unique(known.users[told] * item_count + known.rows[told])
         users, person = np.unique(pairs // item_count, return_inverse=True)
         shape = (len(users), item_count)
         ones = np.ones(len(pairs), dtype=np.float32)
         picks = sparse.csr_matrix((ones, (person, pairs % item_count)), shape=shape)  # (U, N)
         has = log.people.has[np.searchsorted(log.people.user_ids, users)]  # (U, V)
-        share = np.asarray(has.mean(axis=0)).ravel()  # (V,)
+        of = _one_hot(traits)  # (V, A)
+        tells = (has @ of).sign()  # (U, A)
+        telling = of @ np.asarray(tells.sum(axis=0)).ravel()  # (V,) people who tell its attribute
+        share = np.asarray(has.sum(axis=0)).ravel() / np.maximum(telling, 1)  # (V,)
+        # A = [has, tells] · centre
+        both = sparse.hstack([has, tells]).tocsr()  # (U, V + A)
+        centre = np.vstack([np.eye(len(share)), -(of.toarray() * share[:, None]).T])  # (V + A, V)
+        square = centre.T @ (both.T @ both).toarray() @ centre  # (V, V)
+        more = np.linalg.solve(
+            square + REG * np.eye(len(share)), centre.T @ (both.T @ picks).toarray()
+        )  # (V, N) people
         takers = np.asarray(picks.sum(axis=0)).ravel()  # (N,)
-        square = (has.T @ has).toarray() - len(users) * np.outer(share, share)  # (V, V)
-        both = (has.T @ picks).toarray() - np.outer(share, takers)  # (V, N)
-        more = np.linalg.solve(square + REG * np.eye(len(share)), both)  # (V, N) share of people
         table = more * len(users) / (takers + TAKERS)
-        return cls(traits, table.astype(np.float32), (share @ table).astype(np.float32))
+        mean = (of.T @ (table * share[:, None])).astype(np.float32)  # (A, N)
+        return cls(traits, table.astype(np.float32), mean)
 
-    def lift(self, traits: IntArray, rows: IntArray) -> FloatArray:
-        """Log of how much more such a person picks each of these items; 0 if nothing is known.
+    def lift(self, traits: IntArray) -> FloatArray:
+        """How much more such a person picks each item, beside those who tell the same attributes.
 
-        traits (T,), rows (R,) → (R,)
+        Σ of the table over their traits less the means of these traits' attributes, within ±MOST: 0
+        as others, 1 twice as often, by the regression. (T,) rows of traits → (N,)
         """
-        if len(traits) == 0:
-            return np.zeros(len(rows), dtype=np.float32)
-        own = self.table[traits[:, None], rows].sum(axis=0)  # (R,)
-        return np.asarray(np.clip(own - self.usual[rows], -MOST, MOST))
+        attributes = np.unique(self.traits.attribute_of[traits])
+        own = self.table[traits].sum(axis=0) - self.mean[attributes].sum(axis=0)
+        return np.asarray(np.clip(own, -MOST, MOST))
+
+
+def _one_hot(traits: Traits) -> sparse.csr_matrix:
+    """1 where a trait is of an attribute. (V, A)"""
+    rows = np.arange(len(traits.pairs))
+    ones = np.ones(len(rows), dtype=np.float32)
+    shape = (len(rows), len(traits.attributes))
+    return sparse.csr_matrix((ones, (rows, traits.attribute_of)), shape=shape)

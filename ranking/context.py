@@ -10,7 +10,7 @@ from django.db import connection
 
 from catalog.models import Catalog, InteractionType
 from ranking.item_index import ItemIndex
-from ranking.traits import NOBODY, Traits
+from ranking.traits import NO_TRAITS, Traits, values_of
 from ranking.types import FloatArray, IntArray, Query, UserContext, no_traits
 
 HISTORY_LIMIT = 2_000  # interactions, the newest; training reads no further back either
@@ -20,7 +20,7 @@ SELECT item_id, type, extract(epoch FROM "timestamp")::float8 FROM catalog_inter
 WHERE user_id = %s AND catalog_id = %s AND NOT is_suspected AND "timestamp" <= to_timestamp(%s)
 ORDER BY "timestamp" DESC, id DESC LIMIT %s
 """
-ATTRIBUTES_SQL = "SELECT (attributes - %s::text[])::text FROM catalog_user WHERE id = %s"
+ATTRIBUTES_SQL = "SELECT attributes::text FROM catalog_user WHERE id = %s"
 ELSEWHERE_LIMIT = 10  # picks there, the newest; as many as the source `similar` looks at
 ELSEWHERE_SQL = """
 SELECT vector.vector::text FROM catalog_interaction done
@@ -63,7 +63,7 @@ def read_context(
     catalog: Catalog,
     items: ItemIndex,
     lenders: Lenders | None = None,
-    traits: Traits = NOBODY.traits,
+    traits: Traits = NO_TRAITS,
 ) -> UserContext:
     """The person's history, read fresh: it includes what they did a second ago.
 
@@ -100,9 +100,10 @@ def _read_traits(user_id: int | None, catalog: Catalog, traits: Traits) -> IntAr
     if user_id is None or not traits.pairs:
         return no_traits()
     with connection.cursor() as cursor:
-        cursor.execute(ATTRIBUTES_SQL, [catalog.ignored_attributes, user_id])
+        cursor.execute(ATTRIBUTES_SQL, [user_id])
         found = cursor.fetchone()
-    return traits.rows_of(json.loads(found[0])) if found else no_traits()
+    attributes = json.loads(found[0]) if found else {}
+    return traits.rows_of(set(values_of(attributes, catalog.ignored_attributes)))
 
 
 def _read_elsewhere(user_id: int, lenders: Lenders, now: float) -> FloatArray | None:

@@ -17,7 +17,7 @@ SENTENCES = {
     "pinned": gettext_noop("Pinned"),
     "explored": gettext_noop("Something different"),
 }
-LIFTED = 0.2  # log of how much more people with the same traits pick what they are said to like
+LIFTED = 0.2  # of Affinity.lift: people with these traits pick it a fifth more
 STAPLE_TIMES = 3  # interactions from which an item is called a staple
 ORDER = (
     "pinned",
@@ -52,13 +52,10 @@ def closest_recent(state: RankingState, context: UserContext, rows: IntArray) ->
 
 
 def liked_by_alike(state: RankingState, context: UserContext, rows: IntArray) -> list[bool]:
-    """Whether each item is there because people with a newcomer's traits pick it more than others.
-
-    Who picked something here is shown what their picks led to.
-    """
-    if len(context.rows):
+    """Whether people with a newcomer's traits pick each item clearly more than others do."""
+    if len(context.traits) == 0:
         return [False] * len(rows)
-    return [bool(lift > LIFTED) for lift in state.affinity.lift(context.traits, rows)]
+    return [bool(lift > LIFTED) for lift in state.affinity.lift(context.traits)[rows]]
 
 
 def reason(

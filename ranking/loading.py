@@ -122,10 +122,9 @@ def _affinity(
     affinity = Affinity.unknown(size)
     if told := bundle.meta.parameters.get("traits"):
         here = place >= 0
-        table = np.zeros((len(told["pairs"]), size), dtype=np.float32)
-        table[:, place[here]] = tables["affinity"][:, here]
-        affinity.usual[place[here]] = tables["usual_affinity"][here]
-        affinity = replace(affinity, traits=Traits.read(told), table=table)
+        affinity = Affinity.unknown(size, Traits.read(told))
+        affinity.table[:, place[here]] = tables["affinity"][:, here]
+        affinity.mean[:, place[here]] = tables["mean_affinity"][:, here]
     return affinity
 
 

@@ -25,7 +25,6 @@ from ranking.rankers.examples import HISTORY
 from ranking.rerank import DIVERSITY, diversify
 from ranking.rollout import answered
 from ranking.serving import vector_of_query
-from ranking.sources.popular import of_newcomer
 from ranking.sources.union import empty_candidates, retrieve
 from ranking.state import SAME_TEXT, RankingState
 from ranking.types import Candidates, Query, Slate, SlateItem, Stage, UserContext
@@ -155,7 +154,7 @@ def search_with(
         if len(context.rows):
             personal = score(state, context, candidates, query)
         else:  # of a newcomer, what such people pick on their first visit
-            personal = by_rank(of_newcomer(state, context.traits, candidates.rows))
+            personal = by_rank(state.popular_with(context.traits)[candidates.rows])
         candidates.scores = (1 - PERSONAL_SHARE) * relevance + PERSONAL_SHARE * personal
     best_first = candidates.keep(np.argsort(-candidates.scores, kind="stable"))
     # Who searches wants what is only alike, too; the same text again where people pick it again.

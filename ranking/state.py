@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
+
 from ranking.affinity import Affinity
 from ranking.context import Lenders
 from ranking.covisitation import CoVisitation
@@ -16,7 +18,7 @@ from ranking.rankers.ensemble import Ranker
 from ranking.rankers.leads import UNTRIED, Leads
 from ranking.repurchase import Repurchase
 from ranking.rules import Rules
-from ranking.types import FloatArray, InteractionLog
+from ranking.types import FloatArray, IntArray, InteractionLog
 from ranking.user_tower import UserTower
 
 Recipe = CoVisitation | Ease  # how a table of neighbours is made from a log
@@ -69,6 +71,12 @@ class RankingState:
     lenders: Lenders | None = None  # other catalogs whose histories help newcomers
     first_day: bool = False  # no model learned from texts as they are: `similar` tells them apart
     bundle_id: str = ""  # '' = no bundle: encoder and popularity only
+
+    def popular_with(self, traits: IntArray) -> FloatArray:
+        """How popular each item is with newcomers who have traits of these rows. (T,) → (N,)"""
+        if len(traits) == 0:
+            return self.popularity.for_newcomers
+        return self.popularity.for_newcomers * np.exp(self.affinity.lift(traits))
 
     def as_of(self, log: InteractionLog, moment: float) -> "RankingState":
         """The same models with the statistics that were known at this moment."""

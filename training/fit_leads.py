@@ -112,17 +112,17 @@ def fit_leads(
         return UNTRIED
     requests = drawn(fold.requests, 4 * REQUESTS, handle.seed)
     newcomers = [each for each in requests if each.start == each.stop]
+    has_newcomers = len(newcomers) >= LEAST
     lengths = []
     for known in LENGTHS:
         short = [one for each in requests if (one := shortened(log, each, known)) is not None]
-        usual = RANKERS
-        if known == 0 and len(newcomers) >= LEAST:
+        if known == 0 and has_newcomers:
             short = newcomers  # who come back pick other things, also when nothing is told of them
-            usual = POPULARITY
         if len(short) >= LEAST:
             asked = drawn(short, REQUESTS, handle.seed)
             gains = _measured(handle, then, ranker, log, asked)
             people = np.array([request.user_id for request in asked], dtype=np.int64)
+            usual = POPULARITY if known == 0 and has_newcomers else RANKERS
             lengths.append(Length(float(known), people, gains, usual))
     return learn(lengths, handle.seed, handle.log)
 
@@ -160,11 +160,26 @@ def _gains(parts: Parts | None, picked: NDArray[np.bool_], wanted: int) -> Gains
 
 
 def learn(lengths: list[Length], seed: int, say: Callable[[str], None]) -> Leads:
-    """The leads that these requests teach, as far as they reach."""
+    """The leads that these requests teach, as far as they reach; newcomers' by themselves."""
     people = np.unique(np.concatenate([length.people for length in lengths]))
-    first = people[np.random.default_rng(seed).permutation(len(people)) < len(people) // 2]
-    halves = [[np.isin(length.people, first) == side for length in lengths] for side in (0, 1)]
-    paths = [best_path(_worth(lengths, half)) for half in halves]
+    half = people[np.random.default_rng(seed).permutation(len(people)) < len(people) // 2]
+    newcomers = [length for length in lengths if length.usual == POPULARITY]
+    chosen = (_reached(newcomers, half, say) or [POPULARITY]) if newcomers else []
+    chosen += _reached(lengths[len(newcomers) :], half, say)
+    leads = _leads(lengths, chosen)
+    say(f"Leads: {leads.told() if chosen else 'none, the rankers alone decide'}")
+    return leads
+
+
+def _reached(lengths: list[Length], half: IntArray, say: Callable[[str], None]) -> list[int]:
+    """Of TRIED one for each of these lengths, as far as they are surely better than the usual.
+
+    Judged on people that they were not learned from: those of one half, and all others.
+    """
+    if not lengths:
+        return []
+    halves = [[np.isin(length.people, half) == side for length in lengths] for side in (0, 1)]
+    paths = [best_path(_worth(lengths, some)) for some in halves]
     worth = []
     for place, length in enumerate(lengths):
         # (R,) each half is judged by what the other one taught
@@ -178,12 +193,7 @@ def learn(lengths: list[Length], seed: int, say: Callable[[str], None]) -> Leads
             f"{mean:+.4f} ± {spread:.4f} by what was learned"
         )
     reach = int(np.argmax(np.cumsum([0.0, *worth])))
-    path = best_path(_worth(lengths, [np.ones(len(one.people), bool) for one in lengths]))
-    if reach == 0 and lengths[0].usual != RANKERS:
-        path, reach = [lengths[0].usual], 1
-    leads = _leads(lengths, path, reach)
-    say(f"Leads: {leads.told() if reach else 'none, the rankers alone decide'}")
-    return leads
+    return best_path(_worth(lengths, [np.ones(len(one.people), bool) for one in lengths]))[:reach]
 
 
 def _worth(lengths: list[Length], chosen: list[NDArray[np.bool_]]) -> Gains:
@@ -236,14 +246,14 @@ def best_path(worth: Gains) -> list[int]:
     return path[::-1]
 
 
-def _leads(lengths: list[Length], path: list[int], reach: int) -> Leads:
-    """The shares of the first `reach` lengths; from the next one on the rankers alone decide."""
-    if reach == 0:
+def _leads(lengths: list[Length], chosen: list[int]) -> Leads:
+    """The shares of as many lengths; from the next one on the rankers alone decide."""
+    if not chosen:
         return Leads.led_in(0.0)
-    kept = [*(TRIED[place] for place in path[:reach]), TRIED[RANKERS]]
+    kept = [*(TRIED[place] for place in chosen), TRIED[RANKERS]]
     known = [*(length.known for length in lengths), RANKERS_FROM]
     return Leads(
-        tuple(known[: reach + 1]),
+        tuple(known[: len(kept)]),
         PICKS,
         tuple(shares.text for shares in kept),
         tuple(shares.sources for shares in kept),

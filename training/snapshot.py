@@ -5,7 +5,7 @@ import io
 import json
 import shutil
 import tempfile
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -18,39 +18,41 @@ from django.db import connection
 from catalog.models import Catalog
 from ranking.context import TYPE_CODES
 from ranking.item_index import ItemIndex
-from ranking.traits import NOBODY, People
+from ranking.traits import NOBODY, People, Traits
 from ranking.types import InteractionLog
 from training.errors import TrainingFault
 from training.handle import RunHandle
 
-# The types of rows that are no interactions: an item of a slate, in view; who somebody is.
-IMPRESSION, PERSON = "impression", "person"
+# The types of rows that are no interactions: an item in view on a slate; a trait of somebody.
+IMPRESSION, TRAIT = "impression", "trait"
+TRAITS = b"traits"  # of the file's metadata: what the traits are, JSON
 EXPORT_SQL = """
 COPY (
-    SELECT user_id, item_id, type, moment, position, attributes FROM (
+    SELECT user_id, item_id, type, moment, position FROM (
         SELECT user_id, item_id, type, extract(epoch FROM "timestamp")::float8 AS moment,
-               NULL::smallint AS position, id, NULL AS attributes
+               NULL::smallint AS position, id
         FROM catalog_interaction WHERE catalog_id = {catalog:d} AND NOT is_suspected
         UNION ALL
         SELECT user_id, item_ids[place + 1], '{impression}',
-               extract(epoch FROM created_at)::float8, place, NULL, NULL
+               extract(epoch FROM created_at)::float8, place, NULL
         FROM catalog_slatelog CROSS JOIN unnest(seen_positions) AS place
         WHERE catalog_id = {catalog:d} AND user_id IS NOT NULL
-        UNION ALL
-        SELECT id, NULL, '{person}', NULL, NULL, NULL, (attributes - %(ignored)s::text[])::text
-        FROM catalog_user WHERE attributes - %(ignored)s::text[] <> '{{}}'
-          AND id IN (SELECT user_id FROM catalog_interaction WHERE catalog_id = {catalog:d})
-    ) AS everything
+    ) AS done_and_seen
     ORDER BY user_id, moment, id, position
 ) TO STDOUT (FORMAT csv)
+"""
+ATTRIBUTES_SQL = """
+SELECT id, attributes::text FROM catalog_user
+WHERE attributes <> '{}' AND id IN (
+    SELECT user_id FROM catalog_interaction WHERE catalog_id = %s AND NOT is_suspected
+)
 """
 COLUMNS = {
     "user_id": pa.int64(),
     "item_id": pa.int64(),
     "type": pa.string(),
     "timestamp": pa.float64(),  # seconds since the epoch
-    "position": pa.int16(),  # on its slate, 0 = first; impressions only
-    "attributes": pa.string(),  # JSON; people only
+    "position": pa.int16(),  # on its slate, 0 = first, of impressions; which one, of traits
 }
 
 
@@ -63,11 +65,13 @@ class Snapshot:
 
 
 def take_snapshot(catalog: Catalog) -> Snapshot:
-    """Write a catalog's counted interactions, impressions and people, by user, then time."""
+    """Write the counted interactions and the impressions of a catalog, by user, then time.
+
+    Then who has which traits; of attributes nothing else.
+    """
     buffer = io.BytesIO()
-    sql = EXPORT_SQL.format(catalog=catalog.pk, impression=IMPRESSION, person=PERSON)
-    ignored = {"ignored": catalog.ignored_attributes}
-    with connection.cursor() as cursor, cursor.copy(sql, ignored) as copy:
+    sql = EXPORT_SQL.format(catalog=catalog.pk, impression=IMPRESSION)
+    with connection.cursor() as cursor, cursor.copy(sql) as copy:
         for block in copy:
             buffer.write(block)
     if buffer.tell() == 0:
@@ -80,6 +84,7 @@ def take_snapshot(catalog: Catalog) -> Snapshot:
         read_options=pyarrow.csv.ReadOptions(column_names=list(COLUMNS)),
         convert_options=pyarrow.csv.ConvertOptions(column_types=COLUMNS),
     )
+    table = _with_people(table, people_of(catalog))
     folder = Path(settings.SNAPSHOT_DIR)
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     with tempfile.TemporaryDirectory(dir=folder) as staging:
@@ -111,7 +116,7 @@ def snapshot_of(handle: RunHandle) -> Snapshot:
 def read_log(snapshot: Snapshot, items: ItemIndex, catalog: Catalog) -> InteractionLog:
     """The snapshot in columns; interactions with items that are gone are left out."""
     table = pyarrow.parquet.read_table(
-        snapshot.path, filters=[("type", "not in", [IMPRESSION, PERSON])]
+        snapshot.path, filters=[("type", "not in", [IMPRESSION, TRAIT])]
     )
     rows = items.rows_of(table["item_id"].to_numpy())
     chunk = table["type"].combine_chunks().dictionary_encode()
@@ -125,15 +130,45 @@ def read_log(snapshot: Snapshot, items: ItemIndex, catalog: Catalog) -> Interact
         codes[index],
         table["timestamp"].to_numpy(),
         weights[index],
-        read_people(snapshot),
+        read_people(snapshot, catalog),
     )
     return log.keep(rows >= 0)
 
 
-def read_people(snapshot: Snapshot) -> People:
-    """The traits of the snapshot's people; of nobody in those of before people were kept."""
-    table = pyarrow.parquet.read_table(snapshot.path, filters=[("type", "==", PERSON)])
-    if not len(table):
+def people_of(catalog: Catalog) -> People:
+    """Who of those who did something here has which traits, as their attributes are today."""
+    with connection.cursor() as cursor:
+        cursor.execute(ATTRIBUTES_SQL, [catalog.pk])
+        attributes = {user_id: json.loads(text) for user_id, text in cursor.fetchall()}
+    return People.of(attributes, catalog.ignored_attributes)
+
+
+def _with_people(table: pa.Table, people: People) -> pa.Table:
+    """The rows of a snapshot, and one for each trait of each person."""
+    person, trait = people.has.nonzero()
+    nothing = pa.nulls(len(trait))
+    columns = {
+        "user_id": people.user_ids[person],
+        "item_id": nothing,
+        "type": [TRAIT] * len(trait),
+        "timestamp": nothing,
+        "position": trait,
+    }
+    arrays = [pa.array(columns[name]).cast(kind) for name, kind in COLUMNS.items()]
+    rows = pa.table(arrays, names=list(COLUMNS))
+    told = json.dumps(asdict(people.traits)).encode()
+    return pa.concat_tables([table, rows]).replace_schema_metadata({TRAITS: told})
+
+
+def read_people(snapshot: Snapshot, catalog: Catalog) -> People:
+    """The traits of the snapshot's people, but those that the catalog ignores by now.
+
+    Nobody's in snapshots of before they were kept.
+    """
+    told = pyarrow.parquet.read_schema(snapshot.path).metadata or {}
+    if TRAITS not in told:
         return NOBODY
-    attributes = map(json.loads, table["attributes"].to_pylist())
-    return People.of(dict(zip(table["user_id"].to_pylist(), attributes, strict=True)))
+    table = pyarrow.parquet.read_table(snapshot.path, filters=[("type", "==", TRAIT)])
+    users, rows = table["user_id"].to_numpy(), table["position"].to_numpy().astype(np.int64)
+    people = People.from_pairs(Traits.read(json.loads(told[TRAITS])), users, rows)
+    return people.without(catalog.ignored_attributes)

@@ -197,7 +197,7 @@ def _tables(state: RankingState) -> dict[str, NDArray[Any]]:
         "repurchase": state.repurchase.columns,
         "offer_response": state.response.columns,
         "affinity": state.affinity.table,
-        "usual_affinity": state.affinity.usual,
+        "mean_affinity": state.affinity.mean,
     }
     if state.personalizer is not None:
         tables["words"] = state.personalizer.words

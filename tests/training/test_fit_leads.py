@@ -53,7 +53,12 @@ def test_popularity_leads_newcomers_unless_something_is_surely_better() -> None:
             gains[:, [place for place in range(len(TRIED)) if place not in places]] = 0.0
             gains[:, better] += lead
             newcomers = Length(0.0, np.arange(60), gains, usual=POPULARITY)
-            assert learn([newcomers], 1, lambda text: None).popular_at(0.0) == popular
+            leads = learn([newcomers], 1, lambda text: None)
+            assert leads.popular_at(0.0) == popular
+            others = lengths((0.0, 0.0, 0.0), (0.0, 0.8, 0.0))[1:]  # of whom one pick is known
+            both = learn([newcomers, *others], 1, lambda text: None)
+            assert both.popular_at(0.0) == popular
+            assert both.sources_at(1.0) == 0.8
 
 
 @pytest.mark.parametrize("sign", [1.0, -1.0])

@@ -1,5 +1,6 @@
 """A whole training on a small catalog, and serving from what it made."""
 
+import time
 import uuid
 from dataclasses import replace
 from datetime import timedelta
@@ -12,8 +13,6 @@ import torch
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
-from catalog.creation import ignore_attributes
-from catalog.errors import CatalogError
 from catalog.events import Event, log_interactions
 from catalog.models import Catalog, Item, ItemVector, SlateLog, User
 from ranking import features, serving
@@ -275,11 +274,25 @@ def test_newcomers_are_ranked_by_what_they_share_with_others(catalog: Catalog) -
     assert set(untold.item_ids[:2]) == set(things.values())
     assert told.items[0].reason == "Popular with people like you"
     assert {item.reason for item in untold.items} == {"Popular now"}
-    assert ignore_attributes(catalog, ["hobby"]) == ["hobby"]
+    taken = take_snapshot(catalog)
+    log = read_log(taken, state.items, catalog)
+    online = read_context(query, catalog, state.items, traits=state.affinity.traits)
+    assert [state.affinity.traits.pairs[row] for row in online.traits] == [("hobby", "garden")]
+    gardener = User.objects.get(username="~garden-7").pk
+    place = int(np.searchsorted(log.users, gardener))
+    past = context_of(log, PastRequest(place, place, gardener, time.time(), *NOTHING))
+    assert {log.people.traits.pairs[row] for row in past.traits} == {
+        ("hobby", "garden"),
+        ("hobby", "go"),
+    }
+    assert b"a.org" not in taken.path.read_bytes()
+    call_command("ignore_attributes", catalog.slug, "hobby", "email")
+    catalog.refresh_from_db()
     assert recommend(query).item_ids == untold.item_ids
+    assert read_log(taken, state.items, catalog).people.traits.pairs == ()
     assert read_log(take_snapshot(catalog), state.items, catalog).people.traits.pairs == ()
-    with pytest.raises(CatalogError, match=r"'hobbies'\. Known: email, hobby"):
-        ignore_attributes(catalog, ["hobbies"])
+    call_command("ignore_attributes", catalog.slug)
+    assert recommend(query).item_ids == told.item_ids
 
 
 def test_without_a_bundle_a_pipeline_is_fitted_for_the_evaluation(catalog: Catalog) -> None:
