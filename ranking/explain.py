@@ -84,4 +84,4 @@ def reason(
         if name == "popular" and alike_like_it:
             return _("Popular with people like you")
         return _(SENTENCES[name])
-    return _("Matches your search") if not sources else _(SENTENCES["popular"])
+    return _("Goes with what you looked at") if sources else _("Matches your search")

@@ -71,6 +71,9 @@ def fit_sources(
     limits: Limits = Limits(),
 ) -> RankingState:
     """What finds candidates: the tower, and the recipes of the tables."""
+    if (traits := log.people.traits).pairs:
+        told = f"{len(traits.pairs)} traits, of {', '.join(traits.attributes)}"
+        handle.log(f"People: {len(log.people.user_ids):,} have some of {told}")
     shape = changed(TowerConfig(len(items), items.text_vectors.shape[1]), limits.tower)
     training = changed(TowerTraining(epochs=limits.epochs), limits.tower)
     tower = fit_tower(handle, items, log, split.tower, split.tower_valid, training, shape)

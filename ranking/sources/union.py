@@ -39,7 +39,11 @@ NAMES = tuple(SOURCES)
 def retrieve(
     state: RankingState, context: UserContext, query: Query, allowed: NDArray[np.bool_]
 ) -> Candidates:
-    """The union of every source's best allowed items, with all scores and ranks."""
+    """The union of every source's best allowed items, with all scores and ranks.
+
+    Where they find fewer than are asked for, the newest of the others fill up, as `fresh`: a
+    catalog that nobody has visited yet has something to show.
+    """
     anchors = recent_rows(context, LOOK_BACK)
     if query.anchor_item_id is not None:
         row = state.items.rows_of(np.array([query.anchor_item_id]))
@@ -56,7 +60,20 @@ def retrieve(
         else:
             best.append(strongest_rows(np.where(allowed, scores, 0.0), max(quota, query.size)))
     rows = np.unique(np.concatenate(best))
+    if len(rows) < query.size and not query.only_sources:
+        place = NAMES.index("fresh")
+        others = _newest(state, np.setdiff1d(np.flatnonzero(allowed), rows))
+        best[place] = np.concatenate([best[place], others[: query.size - len(rows)]])
+        if scored[place] is None:
+            scored[place] = np.zeros(len(state.items), dtype=np.float32)
+        rows = np.unique(np.concatenate(best))
     return _union(rows, scored, best)
+
+
+def _newest(state: RankingState, rows: IntArray) -> IntArray:
+    """These rows by the moment of publication, the newest first, then those without one."""
+    published = np.nan_to_num(state.items.published[rows], nan=-np.inf)
+    return rows[np.lexsort((-rows, -published))]
 
 
 def empty_candidates(rows: IntArray) -> Candidates:

@@ -26,6 +26,30 @@ def everything() -> np.ndarray:
     return np.ones(12, dtype=bool)
 
 
+def test_what_nobody_picked_fills_up_the_newest_first() -> None:
+    published = np.array([np.nan, *(NOW - np.arange(11, 0, -1) * DAY)])
+    world = state(log_of((2, 3, 1.0, 1.0)), replace(item_index(), published=published))
+    allowed = everything()
+    allowed[11] = False
+    asked = replace(QUERY, size=4)
+    found = union.retrieve(world, context_of(), asked, allowed)
+    ranks = dict(
+        zip(found.rows.tolist(), found.source_ranks[:, union.NAMES.index("fresh")], strict=True)
+    )
+    assert [row for row, rank in sorted(ranks.items(), key=lambda pair: pair[1]) if rank >= 0] == [
+        10,
+        9,
+        8,
+    ]
+    assert np.isnan(ranks[3])  # popular has found it
+    popular_only = union.retrieve(
+        world, context_of(), replace(asked, only_sources=("popular",)), allowed
+    )
+    assert popular_only.rows.tolist() == [3]
+    everybody = union.retrieve(world, context_of(), replace(asked, size=50), allowed)
+    assert everybody.rows.tolist() == list(range(11))
+
+
 def test_staples_are_faded_counts_of_the_persons_own() -> None:
     found = staples(state(LOG), context_of((3, 60, 1), (3, 120, 1), (4, 60, 0.5)), NOBODY)
     assert found is not None

@@ -96,6 +96,8 @@ def test_reasons() -> None:
     assert explain.reason(("staples", "similar"), "Milk", 1) == "From your history"
     assert explain.reason(("popular",), "", 0) == "Popular now"
     assert explain.reason((), "", 0) == "Matches your search"
+    assert explain.reason(("similar",), "", 0) == "Goes with what you looked at"
+    assert explain.reason(("popular",), "", 0, alike_like_it=True) == "Popular with people like you"
 
 
 def test_a_stage_or_a_source_can_be_left_out() -> None:

@@ -66,7 +66,7 @@ def context_of(*events: tuple[int, float, float]) -> UserContext:
 
 def state(log: InteractionLog, items: ItemIndex | None = None, **dials: object) -> RankingState:
     """A state without trained models."""
-    items = items or item_index()
+    items = item_index() if items is None else items
     known: dict[str, object] = {
         "repeat_consumption": True,
         "item_half_life_days": None,

@@ -41,5 +41,5 @@ class Command(BaseCommand):
         except (CatalogError, RankingFault) as error:
             raise CommandError(str(error)) from None
         self.stdout.write(
-            f"made catalog {catalog.slug}; next: manage.py import_data {catalog.slug}"
+            f"made catalog {catalog.slug}; next: manage.py import_data {catalog.slug} --items FILE"
         )

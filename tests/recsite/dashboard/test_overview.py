@@ -184,6 +184,15 @@ class TestAnswers:
         assert "50.0 %" in text
         assert "seen 25.0 %, of 4 available" in text
 
+    def test_a_catalog_that_came_after_the_last_look(
+        self, staff: Client, shop: Catalog, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(Fresh, "begin", lambda look, work: None)
+        monkeypatch.setattr(answers.coverage, "now", dict)
+        response = staff.get("/dashboard/")
+        assert response.status_code == 200
+        assert "Shown, 7 days" in response.content.decode()
+
     def test_of_an_empty_catalog(self, shop: Catalog) -> None:
         assert answers.look_at_speed() == {}
         coverage = answers.look_at_coverage()[shop.pk]
