@@ -8,7 +8,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 
-from catalog.models import Catalog, Item, LoadState
+from catalog.models import Catalog, Interaction, Item, LoadState
 from ranking.types import Query
 from recsite import cart
 from recsite.account import SiteRequest
@@ -72,6 +72,7 @@ def doors(aisles: Aisles) -> list[Aisle]:
 
 def for_you(request: SiteRequest, catalog: Catalog) -> Shelf:
     """The shelf that follows every click."""
+    own = Interaction.objects.filter(catalog=catalog, user_id=request.person.pk)
     return recommended(
         catalog,
         Query(
@@ -83,7 +84,7 @@ def for_you(request: SiteRequest, catalog: Catalog) -> Shelf:
         ),
         key="for-you",
         title=_("For you"),
-        note=_(FOLLOWS if request.person.pk else NEW),
+        note=_(FOLLOWS if request.person.pk and own.exists() else NEW),
         refresh_url=reverse("shop:for-you"),
     )
 

@@ -13,7 +13,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from catalog.models import Interaction, Item, Offer, SlateLog, User
+from catalog.models import Catalog, Interaction, Item, Offer, SlateLog, User
 from tests.recsite.ranking_stub import RankingStub
 from tests.recsite.shop.visits import MOST_QUERIES, buy, titles
 
@@ -61,6 +61,20 @@ def test_after_a_click_there_is_a_because_shelf(
     because = next(query for query in ranking.queries if query.surface == "shop-because")
     assert because.anchor_item_id == clicked.pk
     assert because.user_id is not None
+
+
+def test_who_did_something_on_another_site_is_still_new_in_the_shop(
+    client: Client, items: list[Item], ranking: RankingStub
+) -> None:
+    new, known = "You are new here", "It follows every click"
+    assert new in client.get(reverse("shop:home")).content.decode()
+    page = client.get(reverse("shop:home")).content.decode()
+    link = html.unescape(re.findall(r'href="(/shop/products/[^"]+s=[^"]+)"', page)[3])
+    client.get(link)
+    assert known in client.get(reverse("shop:home")).content.decode()
+    elsewhere = Catalog.objects.create(slug="kiosk", name="Kiosk", item_kind="article")
+    Interaction.objects.update(catalog=elsewhere)
+    assert new in client.get(reverse("shop:home")).content.decode()
 
 
 def test_cards_carry_slate_position_and_reason(
