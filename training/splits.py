@@ -115,8 +115,23 @@ def make_split(name: str, log: InteractionLog, catalog: Catalog) -> Split:
     TrainingFault
         There is no such split, or too little to learn from; says what is needed.
     """
-    if name == "time":
+    count = picks_left_out(name)
+    if count is None:
         return time_split(log, split_by_time(log, catalog), repeats=catalog.repeat_consumption)
+    _refuse_too_little(log, catalog)
+    return leave_last(log, count, repeats=catalog.repeat_consumption)
+
+
+def picks_left_out(name: str) -> int | None:
+    """How many picks of each person the split of this name leaves out; None for the one by time.
+
+    Raises
+    ------
+    TrainingFault
+        There is no such split.
+    """
+    if name == "time":
+        return None
     number = "1" if name == f"{LEAVE_LAST}out" else name.removeprefix(LEAVE_LAST)
     if not name.startswith(LEAVE_LAST) or not number.isdecimal():
         raise TrainingFault(
@@ -124,8 +139,7 @@ def make_split(name: str, log: InteractionLog, catalog: Catalog) -> Split:
         )
     if not 1 <= int(number) <= MOST_LEFT_OUT:
         raise TrainingFault(f"{name} must leave out 1 to {MOST_LEFT_OUT} picks of each person.")
-    _refuse_too_little(log, catalog)
-    return leave_last(log, int(number), repeats=catalog.repeat_consumption)
+    return int(number)
 
 
 def without_test(log: InteractionLog, split: Split) -> tuple[InteractionLog, Split]:

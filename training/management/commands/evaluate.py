@@ -13,12 +13,14 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from catalog.models import Catalog
 from training import ablation
 from training.console import find_catalog, run_here
+from training.errors import TrainingFault
 from training.evaluation import ablate_catalog, evaluate_catalog
 from training.fit import Limits, with_tuned
 from training.measures import MEASURES, Rows, measure
 from training.models import TrainingRun
 from training.plots import plots_of, svg
 from training.report import table
+from training.splits import picks_left_out
 
 INSTEAD = ("ablate", "by_encoder", "by_history", "cold_start", "transfer")  # questions of their own
 SIMULATED = "Its people are simulated: these figures are no evidence of quality."
@@ -99,6 +101,10 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         catalog = find_catalog(options["catalog"])
+        try:
+            picks_left_out(options["split"])
+        except TrainingFault as fault:
+            raise CommandError(str(fault)) from None
         for file in filter(None, (options["json"], options["svg"])):
             if not file.parent.is_dir():
                 raise CommandError(f"There is no folder {file.parent} to write to.")
