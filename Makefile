@@ -5,7 +5,7 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do "$$
 	'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$python" && break; done)
 XGBOOST ?= $(if $(shell command -v nvidia-smi),gpu,cpu)
 BIN := .venv/bin
-INSTALL := $(BIN)/python -m pip install --disable-pip-version-check
+INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --no-warn-conflicts
 
 demo: .venv/.demo
 	@exec $(BIN)/python manage.py demo
