@@ -26,9 +26,7 @@ class Affinity:
 
     traits: Traits
     table: FloatArray  # (V, N) B · U / (takers of the item + TAKERS), U people
-    mean: (
-        FloatArray  # (A, N) of each attribute: what those who tell it have of the table on average
-    )
+    mean: FloatArray  # (A, N) of each attribute: the table's mean over those who tell it
 
     @classmethod
     def unknown(cls, item_count: int, traits: Traits = NO_TRAITS) -> "Affinity":
