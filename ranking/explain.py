@@ -3,6 +3,7 @@
 import numpy as np
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
+from numpy.typing import NDArray
 
 from ranking.features import recent_rows
 from ranking.state import RankingState
@@ -51,11 +52,14 @@ def closest_recent(state: RankingState, context: UserContext, rows: IntArray) ->
     return np.where(likeness.max(axis=1) > 0.3, recent[likeness.argmax(axis=1)], -1)
 
 
-def liked_by_alike(state: RankingState, context: UserContext, rows: IntArray) -> list[bool]:
-    """Whether people with a newcomer's traits pick each item clearly more than others do."""
+def liked_by_alike(
+    state: RankingState, context: UserContext, candidates: Candidates
+) -> NDArray[np.bool_]:
+    """Whether people with a newcomer's traits pick each candidate clearly more than others. (N,)"""
     if len(context.traits) == 0:
-        return [False] * len(rows)
-    return [bool(lift > LIFTED) for lift in state.affinity.lift(context.traits)[rows]]
+        return np.zeros(len(candidates), dtype=bool)
+    popular = candidates.source_scores[:, candidates.source_names.index("popular")]
+    return np.asarray(popular > np.exp(LIFTED) * state.popularity.for_newcomers[candidates.rows])
 
 
 def reason(

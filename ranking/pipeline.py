@@ -196,7 +196,7 @@ def _finish(
     wanted = [int(state.items.ids[row]) for row in because if row >= 0]
     titles = dict(Item.objects.filter(pk__in=wanted).values_list("pk", "title")) if wanted else {}
     own = context.rows[context.weights > 0]
-    alike = explain.liked_by_alike(state, context, chosen.rows)
+    alike = explain.liked_by_alike(state, context, chosen)
     items = []
     for place, row in enumerate(chosen.rows):
         mark = placed.marks[place]
@@ -209,7 +209,7 @@ def _finish(
                 score=round(float(chosen.scores[place]), 6),
                 propensity=round(float(placed.propensities[place]), 9),
                 sources=sources,
-                reason=explain.reason(sources, title, int((own == row).sum()), alike[place]),
+                reason=explain.reason(sources, title, int((own == row).sum()), bool(alike[place])),
             )
         )
     slate = Slate(uuid.uuid4(), tuple(items), state.bundle_id, tuple(trace.stages), total)

@@ -112,17 +112,18 @@ def fit_leads(
         return UNTRIED
     requests = drawn(fold.requests, 4 * REQUESTS, handle.seed)
     newcomers = [each for each in requests if each.start == each.stop]
-    has_newcomers = len(newcomers) >= LEAST
     lengths = []
     for known in LENGTHS:
-        short = [one for each in requests if (one := shortened(log, each, known)) is not None]
-        if known == 0 and has_newcomers:
-            short = newcomers  # who come back pick other things, also when nothing is told of them
+        if known == 0 and len(newcomers) >= LEAST:
+            # who come back pick other things, also when nothing is told of them
+            short, usual = newcomers, POPULARITY
+        else:
+            cut = (shortened(log, each, known) for each in requests)
+            short, usual = [each for each in cut if each is not None], RANKERS
         if len(short) >= LEAST:
             asked = drawn(short, REQUESTS, handle.seed)
             gains = _measured(handle, then, ranker, log, asked)
             people = np.array([request.user_id for request in asked], dtype=np.int64)
-            usual = POPULARITY if known == 0 and has_newcomers else RANKERS
             lengths.append(Length(float(known), people, gains, usual))
     return learn(lengths, handle.seed, handle.log)
 

@@ -84,7 +84,7 @@ def take_snapshot(catalog: Catalog) -> Snapshot:
         read_options=pyarrow.csv.ReadOptions(column_names=list(COLUMNS)),
         convert_options=pyarrow.csv.ConvertOptions(column_types=COLUMNS),
     )
-    table = _with_people(table, people_of(catalog))
+    table = _with_people(table, _people_of(catalog))
     folder = Path(settings.SNAPSHOT_DIR)
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     with tempfile.TemporaryDirectory(dir=folder) as staging:
@@ -135,7 +135,7 @@ def read_log(snapshot: Snapshot, items: ItemIndex, catalog: Catalog) -> Interact
     return log.keep(rows >= 0)
 
 
-def people_of(catalog: Catalog) -> People:
+def _people_of(catalog: Catalog) -> People:
     """Who of those who did something here has which traits, as their attributes are today."""
     with connection.cursor() as cursor:
         cursor.execute(ATTRIBUTES_SQL, [catalog.pk])

@@ -34,6 +34,7 @@ SOURCES: dict[str, tuple[Source, int]] = {  # name → (source, quota)
     "category": (category, 100),
 }
 NAMES = tuple(SOURCES)
+FRESH = NAMES.index("fresh")
 
 
 def retrieve(
@@ -61,12 +62,12 @@ def retrieve(
             best.append(strongest_rows(np.where(allowed, scores, 0.0), max(quota, query.size)))
     rows = np.unique(np.concatenate(best))
     if len(rows) < query.size and not query.only_sources:
-        place = NAMES.index("fresh")
         others = _newest(state, np.setdiff1d(np.flatnonzero(allowed), rows))
-        best[place] = np.concatenate([best[place], others[: query.size - len(rows)]])
-        if scored[place] is None:
-            scored[place] = np.zeros(len(state.items), dtype=np.float32)
-        rows = np.unique(np.concatenate(best))
+        others = others[: query.size - len(rows)]
+        best[FRESH] = np.concatenate([best[FRESH], others])
+        if scored[FRESH] is None:
+            scored[FRESH] = np.zeros(len(state.items), dtype=np.float32)
+        rows = np.union1d(rows, others)
     return _union(rows, scored, best)
 
 

@@ -4,42 +4,33 @@ import time
 import uuid
 from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from django.core.management import CommandError, call_command
+from django.core.management import call_command
 from django.utils import timezone
 
 from catalog.events import Event, log_interactions
-from catalog.models import Catalog, Item, ItemVector, SlateLog, User
+from catalog.models import Catalog, ItemVector, SlateLog, User
 from ranking import features, serving
 from ranking.bundle import bundle_path, open_bundle
 from ranking.context import read_context
-from ranking.encoder import load_encoder
 from ranking.filters import allowed_items
 from ranking.personalizer import PERSONAL, Personalizer, PersonalNetwork
-from ranking.pipeline import recommend, search
+from ranking.pipeline import recommend
 from ranking.popularity import Popularity
 from ranking.rankers.leads import Leads
 from ranking.rerank import DIVERSITY
 from ranking.sources import union
 from ranking.sources.union import retrieve
-from ranking.state import ALIKE_TEXT, NO_DUPLICATE, SAME_TEXT, RankingState
-from ranking.types import DAY, Query
+from ranking.state import SAME_TEXT, RankingState
+from ranking.types import Query
+from tests.training.trained import NOTHING, evaluated, shown, trained
 from training import fit_ranker
-from training.ablation import told
-from training.backtest import Backtest, backtest, mean_leads
-from training.by_history import told as by_history_told
-from training.cold_start import cold_start
-from training.cold_start import told as cold_start_told
 from training.errors import RunInterrupted, TrainingFault
-from training.evaluation import ablate_catalog, evaluate_catalog
-from training.fit import Limits
 from training.fit_personal import config_for
-from training.fit_ranker import NAMES, RankerLimits
+from training.fit_ranker import NAMES
 from training.handle import RunHandle
 from training.kinds import train_and_register
 from training.measures import measure
@@ -56,19 +47,6 @@ pytestmark = [
     pytest.mark.django_db(transaction=True),
     pytest.mark.usefixtures("own_folders"),
 ]
-
-QUICK = Limits(epochs=2, ranker=RankerLimits(rounds=10, network_epochs=1))
-NOTHING = (np.zeros(0, dtype=np.int64),) * 2 + (np.zeros(0, dtype=np.uint8),)
-
-
-def trained(catalog: Catalog) -> str:
-    run, lease = create_claimed(
-        catalog, TrainingRun.Kind.TRAIN, "test", {"epochs": 2, "rounds": 10, "network_epochs": 1}
-    )
-    with RunHandle(run, lease) as handle:
-        train_and_register(handle)
-    catalog.refresh_from_db()
-    return ModelVersion.objects.get(run=run).bundle_id
 
 
 def test_a_personal_model_is_served_as_it_was_trained(
@@ -140,17 +118,6 @@ def test_the_near_duplicates_that_validation_chose_are_served(
     assert serving.current(catalog)[0].near_duplicate == SAME_TEXT
 
 
-def evaluated(catalog: Catalog, split: str) -> dict[str, Any]:
-    run, lease = create_claimed(catalog, TrainingRun.Kind.EVALUATE, "test", {"split": split})
-    with RunHandle(run, lease) as handle:
-        return evaluate_catalog(handle, split, limits=QUICK)
-
-
-def shown(catalog: Catalog, user: User) -> list[str]:
-    slate = recommend(Query(catalog.slug, user_id=user.pk, size=4))
-    return [item.category for item in Item.objects.in_slate_order(slate.item_ids)]
-
-
 def test_from_logs_to_a_served_bundle(catalog: Catalog) -> None:
     fruit = User.objects.get(external_id="person-0")
     before = recommend(Query(catalog.slug, user_id=fruit.pk, size=4))
@@ -180,37 +147,6 @@ def test_from_logs_to_a_served_bundle(catalog: Catalog) -> None:
     run, lease = create_claimed(catalog, TrainingRun.Kind.EVALUATE, "test", {"by": "history"})
     with RunHandle(run, lease) as handle:
         assert measure(handle, "by-history").bundle == bundle_id
-
-
-def test_the_command_says_in_one_line_what_is_wrong_and_leaves_no_run_behind(
-    catalog: Catalog, tmp_path: Path
-) -> None:
-    with pytest.raises(CommandError, match=r"There is no split 'daily'; say time"):
-        call_command("evaluate", "stall", "--split", "daily")
-    with pytest.raises(CommandError, match="There is no folder"):
-        call_command("evaluate", "stall", "--json", str(tmp_path / "none" / "f.json"))
-    with pytest.raises(CommandError, match="There is no catalog 'other'"):
-        call_command("evaluate", "other")
-    assert not TrainingRun.objects.exists()
-
-
-def test_each_part_is_taken_away_once(catalog: Catalog) -> None:
-    run, lease = create_claimed(catalog, TrainingRun.Kind.EVALUATE, "test", {"ablate": True})
-    with RunHandle(run, lease) as handle:
-        rows = ablate_catalog(handle, "leave-last-2", QUICK)
-    kinds = [row["kind"] for row in rows]
-    assert kinds.count("recall") == len(union.NAMES)
-    of_use = {row["name"] for row in rows if row["kind"] == "recall" and row["recall"] > 0}
-    assert of_use <= {row["name"] for row in rows if row["kind"] == "source"}
-    assert {"stage", "features", "nothing"} <= set(kinds)
-    for row in rows:
-        assert row["name"] in told(row)
-        if row["kind"] == "recall":
-            assert 0 <= row["alone"] <= row["recall"] <= 1
-        else:
-            worth = row["worth"]
-            assert worth["value"] == pytest.approx(row["with"] - row["without"], abs=1e-6)
-            assert worth["low"] <= worth["value"] <= worth["high"]
 
 
 def test_a_feature_row_is_the_same_online_and_in_training(catalog: Catalog) -> None:
@@ -295,99 +231,11 @@ def test_newcomers_are_ranked_by_what_they_share_with_others(catalog: Catalog) -
     assert recommend(query).item_ids == told.item_ids
 
 
-def test_without_a_bundle_a_pipeline_is_fitted_for_the_evaluation(catalog: Catalog) -> None:
-    result = evaluated(catalog, "leave-last-2")
-    assert (result["split"], result["users"], result["requests"]) == ("leave-last-2", 30, 60)
-    assert result["bundle"] == ""
-    models = {model["name"]: model["metrics"]["recall@10"]["value"] for model in result["models"]}
-    assert models["full pipeline"] > models["popularity"]
-    assert not ModelVersion.objects.exists()
-
-
 def test_a_parameter_that_nothing_reads_is_refused_at_once(catalog: Catalog) -> None:
     run, lease = create_claimed(catalog, TrainingRun.Kind.TRAIN, "test", {"tower_epochs": 2})
     with RunHandle(run, lease) as handle, pytest.raises(TrainingFault, match="no parameter tower"):
         train_and_register(handle)
     assert not ItemVector.objects.exists()
-
-
-def test_months_before_the_test_are_measured_one_by_one(catalog: Catalog) -> None:
-    plan = Backtest(months=2, people=20, requests=20, rounds=5)
-    results = backtest(catalog, plan)
-    newest, older = (result["test_start"] for result in results)
-    assert newest - older == pytest.approx(58 * DAY * 0.12, rel=0.01)
-    assert [result["users"] for result in results] == [20, 20]
-    leads = mean_leads(results)
-    assert {"popularity", "personal popularity", "blend of baselines"} <= set(leads)
-    assert leads["popularity"] > 0
-    with pytest.raises(TrainingFault, match="reach back for 4 such months"):
-        backtest(catalog, Backtest(months=9))
-
-
-def test_search_finds_by_word_and_forgives_spelling(catalog: Catalog) -> None:
-    trained(catalog)
-    serving.forget_all()
-
-    def first(text: str) -> str:
-        slate = search(Query(catalog.slug, text=text, size=3))
-        return Item.objects.in_slate_order(slate.item_ids)[0].external_id
-
-    assert first("hammer") == "hammer"
-    assert first("hamer") == "hammer"
-    assert first("hammre") == "hammer"
-    assert Item.objects.get(external_id=first("boring holes in a wall")).category == "Tools"
-    hostile = search(Query(catalog.slug, text="hammer' OR 1=1 --", size=3))
-    assert Item.objects.in_slate_order(hostile.item_ids)[0].external_id == "hammer"
-
-
-@pytest.mark.parametrize(
-    ("likeness", "found"),
-    [
-        (ALIKE_TEXT, ["Oolong tea", "Oolong tea."]),
-        (NO_DUPLICATE, ["Oolong tea", "Oolong tea", "Oolong tea."]),
-    ],
-)
-def test_a_search_drops_the_same_text_but_not_what_is_alike(
-    catalog: Catalog, likeness: float, found: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    titles = {"same": "Oolong tea", "same again": "Oolong  tea", "alike": "Oolong tea."}
-    for name, title in titles.items():
-        Item.objects.create(catalog=catalog, external_id=name, title=title)
-    monkeypatch.setattr("training.fit_ranker.fit_near_duplicate", lambda *_: likeness)
-    trained(catalog)
-    serving.forget_all()
-    state, _ = serving.current(catalog)
-    rows = state.items.rows_of(
-        np.array([Item.objects.get(external_id=name).pk for name in ("same", "alike")])
-    )
-    same, alike = state.items.vectors(rows)
-    assert ALIKE_TEXT < same @ alike < SAME_TEXT
-    slate = search(Query(catalog.slug, text="oolong tea", size=3))
-    titled = [" ".join(item.title.split()) for item in Item.objects.in_slate_order(slate.item_ids)]
-    assert sorted(title for title in titled if title.startswith("Oolong")) == found
-
-
-def test_who_comes_first_after_the_items_waits_for_them() -> None:
-    empty = Catalog.objects.create(slug="empty", name="Empty", item_kind="product")
-    assert len(serving.current(empty)[0].items) == 0
-    Item.objects.create(catalog=empty, external_id="pear", title="Pear")
-    empty.touch_items()
-    empty.refresh_from_db()
-    assert len(serving.current(empty)[0].items) == 1
-
-
-def test_of_equal_matches_a_guest_sees_first_what_most_people_pick(catalog: Catalog) -> None:
-    for kind in ("black", "green", "white"):
-        Item.objects.create(catalog=catalog, external_id=kind, title=f"{kind.title()} tea")
-    liked = Item.objects.get(external_id="white")
-    people = User.objects.filter(external_id__startswith="person-").values_list("pk", flat=True)
-    events = [
-        Event(person, liked.pk, "purchase", timezone.now(), 1.0, uuid.uuid4()) for person in people
-    ]
-    log_interactions(catalog, events)
-    serving.forget_all()
-    slate = search(Query(catalog.slug, text="tea", size=3))
-    assert Item.objects.in_slate_order(slate.item_ids)[0] == liked
 
 
 def test_a_roll_back_is_served_and_a_corrupt_bundle_is_not(catalog: Catalog) -> None:
@@ -408,55 +256,3 @@ def test_a_roll_back_is_served_and_a_corrupt_bundle_is_not(catalog: Catalog) -> 
     roll_back(catalog, None, "It is corrupt.")
     catalog.refresh_from_db()
     assert catalog.live_bundle == ""
-
-
-def test_the_encoder_tells_meaning_apart_and_has_unit_length() -> None:
-    vectors = load_encoder().encode_items(["a red apple", "a green pear", "a steel hammer"])
-    assert np.linalg.norm(vectors, axis=1) == pytest.approx([1, 1, 1], abs=1e-3)
-    assert vectors[0] @ vectors[1] > vectors[0] @ vectors[2]
-    assert load_encoder().encode_items([]).shape == (0, 384)
-
-
-def test_by_history_the_blend_is_beside_its_parts(catalog: Catalog) -> None:
-    run, lease = create_claimed(catalog, TrainingRun.Kind.EVALUATE, "test", {"by": "history"})
-    with RunHandle(run, lease) as handle:
-        stored = measure(handle, "by-history", limits=QUICK)
-    assert (stored.catalog, stored.run, stored.split) == (catalog, run, "time")
-    assert stored.bundle == ""
-    lengths = [row for row in stored.rows if row["by"] == "history"]
-    assert [row["model"] for row in lengths[:3]] == [
-        "language model alone",
-        "behaviour alone",
-        "blend",
-    ]
-    assert lengths[0]["from"] == 0
-    assert any(row["by"] == "picks" for row in stored.rows)
-    for row in stored.rows:
-        assert row["ndcg@10"]["low"] <= row["ndcg@10"]["value"] <= row["ndcg@10"]["high"]
-        assert ("over_better" in row) == (row["model"] == "blend")
-    assert "over behaviour alone" in by_history_told(lengths[2])
-    with RunHandle(run, lease) as handle, pytest.raises(TrainingFault, match="by-history, cold"):
-        measure(handle, "by-moon")
-
-
-def test_cold_start_is_measured_case_by_case(catalog: Catalog) -> None:
-    run, lease = create_claimed(catalog, TrainingRun.Kind.EVALUATE, "test", {"cold": True})
-    with RunHandle(run, lease) as handle:
-        rows = cold_start(handle, "time", QUICK)
-    figures = {(row["case"], row["model"]): row for row in rows}
-    people = [f"people with {length} interactions" for length in (0, 1, 3)]
-    first_day, untouched = "a catalog's first day", "items that nobody has touched"
-    assert {case for case, _ in figures} == {*people, first_day, untouched}
-    assert {model for case, model in figures if case == first_day} == {"chance", "text alone"}
-    told_lines = [cold_start_told(row) for row in rows]
-    assert any("× chance" in line for line in told_lines)
-
-    def value(case: str, model: str) -> float:
-        return float(figures[case, model]["ndcg@10"]["value"])
-
-    assert value(first_day, "text alone") > 1.2 * value(
-        first_day, "chance"
-    )  # fruit goes with fruit
-    assert value(people[0], "text alone") == value(people[0], "text alone")
-    assert value(people[2], "full pipeline") > value(people[0], "full pipeline")
-    assert figures[untouched, "popularity"]["requests"] > 0
